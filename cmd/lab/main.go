@@ -1,0 +1,93 @@
+// Lab builds a whole small network on one machine, in network namespaces: an
+// ISP with dnsmasq, a router that runs leasehold as it is shipped, and three
+// laptops with three DHCP clients of other makers. It tells what happens and
+// serves the router's page. When it ends nothing is left of it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	if err := lab(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		os.Exit(1)
+	}
+}
+
+func lab(args []string) error {
+	flags := flag.NewFlagSet("lab", flag.ContinueOnError)
+	binary := flags.String("leasehold", "", "the leasehold `binary` to run on the router")
+	page := flags.String("page", "127.0.0.1:8080", "where to serve the router's status page")
+	short := flags.Bool("short", false, "short leases: show renewal, release, a power cut and the reboot, then end")
+	need := flags.String("need", "", "only install what the lab (run) or the tests (test) need")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case *need == "test":
+		return provide(append(labTools, testTools...))
+	case *need != "":
+		return provide(labTools)
+	case inside():
+		return play(*binary, *short)
+	}
+	if err := provide(labTools); err != nil {
+		return err
+	}
+	return outside(*page, *short)
+}
+
+// outside owns what belongs to the machine: the terminal, Ctrl-C and the port
+// of the page, which it hands to the program inside.
+func outside(page string, short bool) error {
+	cmd := enter()
+	if l, err := net.Listen("tcp", page); err == nil {
+		defer l.Close()
+		f, err := l.(*net.TCPListener).File()
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		cmd.ExtraFiles = []*os.File{f}
+		cmd.Env = append(cmd.Env, pageEnv+"="+page)
+	} else if !short {
+		return fmt.Errorf("the status page: %w (make run PAGE=127.0.0.1:8081 moves it)", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return noNamespaces(err)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	defer context.AfterFunc(ctx, func() { cmd.Process.Signal(syscall.SIGTERM) })()
+	if err := cmd.Wait(); err != nil && ctx.Err() == nil {
+		return err
+	}
+	return nil
+}
+
+// play is the program inside.
+func play(binary string, short bool) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := settle(); err != nil {
+		return err
+	}
+	s, err := newStory(binary, short)
+	if err != nil {
+		return err
+	}
+	err = s.tell(ctx)
+	if ctx.Err() != nil {
+		fmt.Println("\nThe lab is taken down; nothing is left of it.")
+		return nil
+	}
+	return err
+}

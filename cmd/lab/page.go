@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// pageEnv tells the program inside at which address of the machine the router's
+// page is to be seen; the listener for it is file descriptor 3.
+const pageEnv = "LEASEHOLD_LAB_PAGE"
+
+// forwardPage passes connections that the machine's browser makes on to the
+// router's page, as if the browser sat in the given namespace.
+func forwardPage(ctx context.Context, ns, to string) (at string, err error) {
+	at = os.Getenv(pageEnv)
+	if at == "" {
+		return "", nil
+	}
+	l, err := net.FileListener(os.NewFile(3, "page"))
+	if err != nil {
+		return "", err
+	}
+	context.AfterFunc(ctx, func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go forward(c, ns, to)
+		}
+	}()
+	return at, nil
+}
+
+func forward(c net.Conn, ns, to string) {
+	defer c.Close()
+	r, err := dialIn(ns, to)
+	if err != nil {
+		io.WriteString(c, "HTTP/1.0 503 Service Unavailable\r\nContent-Type: text/plain\r\n\r\nThe router does not answer; perhaps its power is off.\n")
+		return
+	}
+	defer r.Close()
+	go func() {
+		io.Copy(r, c)
+		r.(*net.TCPConn).CloseWrite()
+	}()
+	io.Copy(c, r)
+}
+
+// dialIn connects from within a namespace. The thread that enters it is not
+// used again.
+func dialIn(ns, to string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with us
+		f, err := os.Open("/run/netns/" + ns)
+		if err == nil {
+			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
+			f.Close()
+		}
+		if err != nil {
+			done <- result{nil, err}
+			return
+		}
+		conn, err := net.Dial("tcp4", to)
+		done <- result{conn, err}
+	}()
+	r := <-done
+	return r.conn, r.err
+}

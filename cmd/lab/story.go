@@ -1,0 +1,335 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+)
+
+// A story is one run of the lab, told as it happens.
+type story struct {
+	short   bool
+	began   time.Time
+	mu      sync.Mutex // one voice at a time
+	box     *box
+	isp     *process
+	laptops []*laptop
+}
+
+// patience is how long the lab waits for anything.
+const patience = time.Minute
+
+func newStory(binary string, short bool) (*story, error) {
+	path, err := filepath.Abs(binary)
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("-leasehold: %w", err)
+	}
+	s := &story{short: short, began: time.Now()}
+	n, err := newNetwork("lab")
+	if err != nil {
+		return nil, err
+	}
+	s.box = &box{network: n, binary: []string{path}, hear: s.onRouter}
+	for i, c := range []client{udhcpc{}, dhclient{}, dhcpcd{}} {
+		l, err := n.newLaptop([]string{"anna", "ben", "carla"}[i], i+1, c, s.onLaptop, nil)
+		if err != nil {
+			return nil, err
+		}
+		s.laptops = append(s.laptops, l)
+	}
+	return s, nil
+}
+
+// tell runs the whole story, or until ctx ends.
+func (s *story) tell(ctx context.Context) error {
+	s.title()
+	if err := s.opening(ctx); err != nil {
+		return err
+	}
+	if !s.short {
+		s.chapter("Everybody has an address. The lab goes on until Ctrl-C.")
+		if at, err := forwardPage(ctx, s.box.router, routerIP+":80"); err != nil {
+			return err
+		} else if at != "" {
+			s.say("page", "the router's status page is at http://%s/", at)
+		}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for _, act := range []func(context.Context) error{s.renewals, s.releases, s.powerCut} {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	s.chapter("All of it happened: bound, renewed, released, and every address kept over a power cut.")
+	return nil
+}
+
+func (s *story) title() {
+	version, _ := exec.Command(s.box.binary[0], "version").Output()
+	fmt.Printf(`A street on this machine: each of its parts is a network namespace.
+
+  ISP (dnsmasq) ── wan [ router: %s ] br-lan ──┬── anna   (busybox udhcpc)
+   %s        %s           ├── ben    (ISC dhclient)
+                                                              └── carla  (dhcpcd)
+`, strings.TrimSpace(string(version)), ispAddr, routerIP)
+}
+
+// opening starts everybody and waits until all have an address.
+func (s *story) opening(ctx context.Context) error {
+	s.chapter("The ISP and the router are switched on")
+	conf, ispOptions := "", []string(nil)
+	if s.short {
+		conf = "config dhcp 'lan'\n\toption leasetime '30s'\n"
+		ispOptions = []string{"--dhcp-option=option:T1,10", "--dhcp-option=option:T2,60"}
+	}
+	if err := s.box.configure(conf); err != nil {
+		return err
+	}
+	var err error
+	if s.isp, err = s.box.startISP(s.onISP, "1h", ispOptions...); err != nil {
+		return err
+	}
+	if err := s.box.powerOn(); err != nil {
+		return err
+	}
+	ctx, cancel := within(ctx, patience)
+	defer cancel()
+	if _, err := s.box.proc.await(ctx, 0, `msg=serving`); err != nil {
+		return s.because(err)
+	}
+	if _, err := s.box.proc.await(ctx, 0, `side=wan event="?bound`); err != nil {
+		return s.because(err)
+	}
+	s.chapter("The laptops are switched on")
+	for _, l := range s.laptops {
+		if err := l.powerOn(); err != nil {
+			return err
+		}
+	}
+	return s.all(func(l *laptop) error {
+		o, err := l.await(ctx, 0, "bound")
+		if err != nil {
+			return err
+		}
+		if have := l.addr(); have != o.ip {
+			return fmt.Errorf("%s was given %s and has %s", l.name, o.ip, have)
+		}
+		return nil
+	})
+}
+
+// renewals waits until each laptop, and the router at the ISP, has had its
+// lease prolonged.
+func (s *story) renewals(ctx context.Context) error {
+	s.chapter("Half of the term goes by: everybody renews")
+	ctx, cancel := within(ctx, patience)
+	defer cancel()
+	err := s.all(func(l *laptop) error {
+		mark, before := l.reports.mark(), l.addr()
+		if err := l.client.renew(l); err != nil {
+			return err
+		}
+		return l.keeps(ctx, mark, before, "renewed")
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.box.proc.await(ctx, 0, `side=wan event="?renewed`); err != nil {
+		return s.because(err)
+	}
+	return nil
+}
+
+// releases has the first laptop leave and come back: it finds its address.
+func (s *story) releases(ctx context.Context) error {
+	anna := s.laptops[0]
+	s.chapter("anna leaves and gives her address back; then she returns")
+	ctx, cancel := within(ctx, patience)
+	defer cancel()
+	before, heard, reported := anna.addr(), s.box.proc.mark(), anna.reports.mark()
+	if err := anna.client.release(anna); err != nil {
+		return err
+	}
+	if _, err := s.box.proc.await(ctx, heard, `msg=released .*addr=`+before); err != nil {
+		return s.because(err)
+	}
+	if _, err := anna.proc.end(9); err != nil {
+		return err
+	}
+	if err := anna.powerOn(); err != nil {
+		return err
+	}
+	return anna.keeps(ctx, reported, before, "bound")
+}
+
+// powerCut takes the router's power away and gives it back.
+func (s *story) powerCut(ctx context.Context) error {
+	s.chapter("The power of the router fails, and returns")
+	ctx, cancel := within(ctx, patience)
+	defer cancel()
+	before := map[*laptop]string{}
+	marks := map[*laptop]int{}
+	for _, l := range s.laptops {
+		before[l], marks[l] = l.addr(), l.reports.mark()
+	}
+	uplink := s.box.uplink()
+	if err := s.box.powerCut(); err != nil {
+		return err
+	}
+	s.say("router", "is dark: its process was killed, its addresses are gone, its cables are dead")
+	if err := s.box.powerBack(); err != nil {
+		return err
+	}
+	if _, err := s.box.proc.await(ctx, 0, `msg="leases recalled" .*leases=3`); err != nil {
+		return s.because(err)
+	}
+	if _, err := s.box.proc.await(ctx, 0, `side=wan event="?bound`); err != nil {
+		return s.because(err)
+	}
+	if now := s.box.uplink(); now != uplink {
+		return fmt.Errorf("the router had %q at the ISP and has %q after the power cut", uplink, now)
+	}
+	err := s.all(func(l *laptop) error {
+		if err := l.client.reboot(l); err != nil {
+			return err
+		}
+		return l.keeps(ctx, marks[l], before[l], "bound", "rebooted", "renewed")
+	})
+	if err != nil {
+		return err
+	}
+	for _, line := range s.box.proc.since(0) {
+		if strings.Contains(line, "belongs to another") || strings.Contains(line, "not ours to give") {
+			return fmt.Errorf("the router refused somebody after the power cut: %s", line)
+		}
+	}
+	return nil
+}
+
+// keeps waits for one of the outcomes and checks that the address is the one
+// the laptop had, by the client's account and by the kernel's, and that nobody
+// refused it in between.
+func (l *laptop) keeps(ctx context.Context, mark int, before string, kinds ...string) error {
+	o, err := l.await(ctx, mark, kinds...)
+	switch {
+	case err != nil:
+		return err
+	case o.ip != before:
+		return fmt.Errorf("%s had %s and was %s with %s", l.name, before, o.what, o.ip)
+	case l.addr() != before:
+		return fmt.Errorf("%s was %s with %s and has %q", l.name, o.what, o.ip, l.addr())
+	}
+	if bad := l.refusals(mark); len(bad) > 0 {
+		return fmt.Errorf("%s was refused: %v", l.name, bad)
+	}
+	return nil
+}
+
+// uplink is the WAN port's address, by the kernel's account.
+func (b *box) uplink() string { return addrOf(b.router, "wan") }
+
+// all does something for each laptop at once.
+func (s *story) all(do func(*laptop) error) error {
+	errs := make([]error, len(s.laptops))
+	var wg sync.WaitGroup
+	for i, l := range s.laptops {
+		wg.Go(func() { errs[i] = do(l) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// because adds what the router said.
+func (s *story) because(err error) error {
+	return fmt.Errorf("%w; the router said:\n%s", err, s.box.proc)
+}
+
+func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, d, fmt.Errorf("%v have passed", d))
+}
+
+func (s *story) chapter(title string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Printf("\n%s\n", title)
+}
+
+// say tells one event: when, who, what.
+func (s *story) say(who, format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Printf("%6.1f s  %-7s %s\n", time.Since(s.began).Seconds(), who, fmt.Sprintf(format, args...))
+}
+
+// onISP tells what dnsmasq logs of its side of the WAN cable.
+func (s *story) onISP(line string) {
+	for word, meaning := range map[string]string{
+		"DHCPDISCOVER": "hears DHCPDISCOVER: somebody looks for a server",
+		"DHCPOFFER":    "sends DHCPOFFER: offers %s",
+		"DHCPREQUEST":  "hears DHCPREQUEST: the router wants %s",
+		"DHCPACK":      "sends DHCPACK: %s is the router's",
+		"DHCPNAK":      "sends DHCPNAK: refuses %s",
+		"DHCPRELEASE":  "hears DHCPRELEASE: %s is given back",
+	} {
+		_, rest, ok := strings.Cut(line, " "+word+"(eth0) ")
+		if !ok {
+			continue
+		}
+		if strings.Contains(meaning, "%s") {
+			meaning = fmt.Sprintf(meaning, strings.Fields(rest)[0])
+		}
+		s.say("ISP", "%s", meaning)
+	}
+}
+
+// onRouter tells what leasehold logs.
+func (s *story) onRouter(line string) {
+	f := logFields(line)
+	who := cmp.Or(f["name"], f["client"])
+	switch f["msg"] {
+	case "serving":
+		s.say("router", "serves %s on %s: gives out %s to %s", f["addr"], f["device"], f["from"], f["to"])
+	case "leases recalled":
+		if f["leases"] != "0" {
+			s.say("router", "remembers %s leases from its ring", f["leases"])
+		}
+	case "wan":
+		s.say("router", "WAN: %s", f["event"])
+	case "offered":
+		s.say("router", "%s asked for an address (DHCPDISCOVER); offers %s (DHCPOFFER)", who, f["addr"])
+	case "bound":
+		s.say("router", "%s wants %s (DHCPREQUEST); it is in the ring now, so: yes, for %s (DHCPACK)", who, f["addr"], f["term"])
+	case "renewed":
+		s.say("router", "%s renews %s for another %s", who, f["addr"], f["term"])
+	case "kept its address over a reboot":
+		s.say("router", "%s asks to keep %s: yes, for %s", who, f["addr"], f["term"])
+	case "released":
+		s.say("router", "%s gives %s back (DHCPRELEASE)", who, f["addr"])
+	default:
+		if f["level"] == "ERROR" || f["level"] == "WARN" || strings.Contains(f["msg"], "address") {
+			s.say("router", "%s", line)
+		}
+	}
+}
+
+// onLaptop tells what a client reports.
+func (s *story) onLaptop(l *laptop, o outcome) {
+	switch o.what {
+	case "bound", "renewed", "rebooted":
+		s.say(l.name, "%s reports %q: has %s for %v from %s, will renew in about %v",
+			l.client.program(), strings.Fields(o.raw)[0], o.ip, o.term, o.server, o.term/2)
+	case "refused", "failed", "expired":
+		s.say(l.name, "%s reports %q", l.client.program(), strings.Fields(o.raw)[0])
+	}
+}

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"time"
+
+	"leasehold/firmware/config"
+	"leasehold/firmware/router"
+)
+
+func serve(ctx context.Context, path string, verbose bool, hup <-chan os.Signal, stderr io.Writer) error {
+	log := newLog(stderr, verbose, time.Now())
+	reload := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hup:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case reload <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	log.Info("leasehold starts", "version", version, "config", path)
+	err := router.Run(ctx, router.Options{
+		Version: version,
+		Log:     log,
+		Load:    func() (config.Config, []config.Problem) { return load(path) },
+		Reload:  reload,
+	})
+	log.Info("leasehold ends")
+	return err
+}
+
+// newLog writes key=value lines. They carry the seconds since the start, as a
+// kernel's do, and no date: a router does not know it.
+func newLog(w io.Writer, verbose bool, start time.Time) *slog.Logger {
+	level := slog.LevelInfo
+	if verbose {
+		level = slog.LevelDebug
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		Level: level,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.Duration("up", time.Since(start).Truncate(time.Millisecond))
+			}
+			return a
+		},
+	}))
+}
+
+// load reads the configuration. A file that is not there is not a mistake, and
+// one that cannot be read leaves a router that works.
+func load(path string) (config.Config, []config.Problem) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return config.Default(), []config.Problem{{File: path, Text: "not there; the defaults are in force", Warning: true}}
+	}
+	if err != nil {
+		return config.Default(), []config.Problem{{File: path, Text: err.Error() + "; the defaults are in force"}}
+	}
+	return config.Parse(path, text)
+}

@@ -1,0 +1,383 @@
+// Package lease is the DHCP server's memory: one slot per address, with who
+// holds it or had it last.
+//
+// It is told the time, keeps everything in RAM and writes nothing; what has to
+// be durable is a Binding, and the caller stores it before it calls Bind. A
+// binding that has ended keeps its slot, so that the client finds its address
+// again until somebody else needs it.
+package lease
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"hash/fnv"
+	"iter"
+	"net/netip"
+	"time"
+
+	"leasehold/dhcp"
+)
+
+// A State says what an address is used for.
+type State int
+
+const (
+	Free     State = iota + 1 // nobody's; the slot may name who had it last
+	Offered                   // held for a client that was offered it
+	Bound                     // acknowledged; Until has not necessarily passed when it ends
+	Declined                  // a client found somebody else using it
+)
+
+// String returns the word that the status page shows.
+func (s State) String() string {
+	switch s {
+	case Free:
+		return "free"
+	case Offered:
+		return "offered"
+	case Bound:
+		return "bound"
+	case Declined:
+		return "declined"
+	}
+	return "unused"
+}
+
+// A Slot is what is known about one address.
+type Slot struct {
+	Binding // the holder, or the last one; without an ID there was none
+	State   State
+	Until   time.Time // when the State ends and the address is free
+	Heard   bool      // the holder was heard since we started
+
+	offered dhcp.ID // to whom, while Offered
+	index   int     // in Table.due
+}
+
+// free reports whether the slot's address could be given to id.
+func (s *Slot) free(now time.Time, id dhcp.ID) bool {
+	switch {
+	case s == nil, s.State == Free, !now.Before(s.Until):
+		return true
+	case s.State == Bound:
+		return s.ID == id
+	case s.State == Offered:
+		return s.offered == id
+	}
+	return false
+}
+
+// A Pool is which addresses may be given to anyone.
+type Pool struct {
+	First, Last netip.Addr
+	Except      map[netip.Addr]bool // the router's own and the reserved ones
+}
+
+// Contains reports whether the pool gives a to anyone who asks.
+func (p Pool) Contains(a netip.Addr) bool {
+	return a.Is4() && !a.Less(p.First) && !p.Last.Less(a) && !p.Except[a]
+}
+
+// Size is the number of addresses from First to Last.
+func (p Pool) Size() int {
+	if !p.First.Is4() || p.Last.Less(p.First) {
+		return 0
+	}
+	return int(number(p.Last)-number(p.First)) + 1
+}
+
+// A Table maps addresses to clients. It belongs to one goroutine.
+type Table struct {
+	pool   Pool
+	cursor netip.Addr // every address of the pool before it has, or had, a slot
+
+	slots    map[netip.Addr]*Slot
+	byID     map[dhcp.ID]*Slot // the slot in which the client is the holder or was the last one
+	offers   map[dhcp.ID]*Slot // the slot that is held for the client
+	due      byUntil           // all slots, the first to become free on top
+	declined []*Slot           // in the order in which they were declined
+}
+
+// NewTable returns an empty table.
+func NewTable(p Pool) *Table {
+	return &Table{
+		pool:   p,
+		cursor: p.First,
+		slots:  map[netip.Addr]*Slot{},
+		byID:   map[dhcp.ID]*Slot{},
+		offers: map[dhcp.ID]*Slot{},
+	}
+}
+
+// SetPool changes which addresses Pick may choose. Bindings stay as they are.
+func (t *Table) SetPool(p Pool) {
+	t.pool = p
+	t.cursor = p.First
+}
+
+// Pick chooses an address for a client in the order of RFC 2131, section 4.3.1:
+// the one it has or had, the one it was offered, the one it wants, a new one. A
+// new one is looked for first where the client's identity points, so that it
+// would be found again if all records were lost; then among those that were
+// never used; then the one that has been free for the longest time.
+func (t *Table) Pick(now time.Time, id dhcp.ID, want netip.Addr) (netip.Addr, bool) {
+	for _, s := range []*Slot{t.byID[id], t.offers[id]} {
+		if s != nil && t.pool.Contains(s.Addr) && s.free(now, id) {
+			return s.Addr, true
+		}
+	}
+	if t.pool.Contains(want) && t.Free(now, want, id) {
+		return want, true
+	}
+	if a, ok := t.pickByHash(id); ok {
+		return a, true
+	}
+	if a, ok := t.pickUnused(); ok {
+		return a, true
+	}
+	return t.pickOldest(now)
+}
+
+const hashTries = 16
+
+func (t *Table) pickByHash(id dhcp.ID) (netip.Addr, bool) {
+	n := t.pool.Size()
+	if n == 0 {
+		return netip.Addr{}, false
+	}
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	start := int(h.Sum32() % uint32(n))
+	for i := range min(hashTries, n) {
+		a := address(number(t.pool.First) + uint32((start+i)%n))
+		if t.slots[a] == nil && t.pool.Contains(a) {
+			return a, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// pickUnused moves the cursor on; no address is looked at twice.
+func (t *Table) pickUnused() (netip.Addr, bool) {
+	for ; t.cursor.IsValid() && !t.pool.Last.Less(t.cursor); t.cursor = t.cursor.Next() {
+		if t.slots[t.cursor] == nil && t.pool.Contains(t.cursor) {
+			return t.cursor, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+func (t *Table) pickOldest(now time.Time) (netip.Addr, bool) {
+	for len(t.due) > 0 && !now.Before(t.due[0].Until) {
+		if s := t.due[0]; t.pool.Contains(s.Addr) {
+			return s.Addr, true
+		} else {
+			t.remove(s)
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// Contains reports whether the pool gives a to anyone who asks.
+func (t *Table) Contains(a netip.Addr) bool { return t.pool.Contains(a) }
+
+// Free reports whether a could be given to the client: nobody else holds it,
+// was offered it, or was found using it. It need not be in the pool.
+func (t *Table) Free(now time.Time, a netip.Addr, id dhcp.ID) bool {
+	return t.slots[a].free(now, id)
+}
+
+// Holder returns the slot in which the client is the holder, or was the last.
+func (t *Table) Holder(id dhcp.ID) (Slot, bool) {
+	if s := t.byID[id]; s != nil {
+		return *s, true
+	}
+	return Slot{}, false
+}
+
+// Hold keeps a for the client until the given time, or longer where it is bound
+// to the client for longer. The caller has made sure that it is Free.
+func (t *Table) Hold(a netip.Addr, id dhcp.ID, until time.Time) {
+	s := t.slot(a)
+	if s.State == Bound && s.ID == id {
+		if s.Until.Before(until) {
+			t.setUntil(s, until)
+		}
+		return
+	}
+	t.Unhold(id)
+	t.unlist(s)
+	s.State, s.offered = Offered, id
+	t.offers[id] = s
+	t.setUntil(s, until)
+}
+
+// Unhold gives back what was held for the client, if anything.
+func (t *Table) Unhold(id dhcp.ID) {
+	if s := t.offers[id]; s != nil {
+		t.unlist(s)
+		s.State = Free
+		t.setUntil(s, time.Time{})
+	}
+}
+
+// Bind makes b's client the holder of b's address for b.Grant. It is to be
+// called once b is durable. The client's earlier address, if it had another
+// one, becomes free.
+func (t *Table) Bind(now time.Time, b Binding) {
+	t.bind(b, now.Add(b.Grant)).Heard = true
+}
+
+// Recall puts back what was read from flash at boot: one full term, during
+// which we wait to hear from the client.
+func (t *Table) Recall(now time.Time, b Binding) {
+	t.bind(b, now.Add(b.Term)).Heard = false
+}
+
+func (t *Table) bind(b Binding, until time.Time) *Slot {
+	s := t.slot(b.Addr)
+	t.unlist(s)
+	t.Unhold(b.ID)
+	if old := t.byID[b.ID]; old != nil && old != s {
+		t.forget(old)
+	}
+	if t.byID[s.ID] == s {
+		delete(t.byID, s.ID)
+	}
+	s.Binding, s.State = b, Bound
+	t.byID[b.ID] = s
+	t.setUntil(s, until)
+	return s
+}
+
+// forget takes the holder's name off a slot.
+func (t *Table) forget(s *Slot) {
+	if t.byID[s.ID] == s {
+		delete(t.byID, s.ID)
+	}
+	s.Binding = Binding{Addr: s.Addr}
+	if s.State == Bound {
+		s.State = Free
+		t.setUntil(s, time.Time{})
+	}
+}
+
+// Release ends the client's binding of a and reports whether there was one. The
+// address stays the client's favourite.
+func (t *Table) Release(now time.Time, a netip.Addr, id dhcp.ID) bool {
+	s := t.slots[a]
+	if s == nil || s.State != Bound || s.ID != id {
+		return false
+	}
+	s.State = Free
+	t.setUntil(s, now)
+	return true
+}
+
+// Decline takes a out of use until the given time, because the client that held
+// it, or was offered it, found it in use. It reports whether the client did. At
+// most a quarter of the pool is out of use at a time; beyond that the one that
+// was declined first comes back.
+func (t *Table) Decline(a netip.Addr, id dhcp.ID, until time.Time) bool {
+	s := t.slots[a]
+	if s == nil || !(s.State == Bound && s.ID == id || s.State == Offered && s.offered == id) {
+		return false
+	}
+	t.unlist(s)
+	t.forget(s)
+	s.State = Declined
+	t.setUntil(s, until)
+	t.declined = append(t.declined, s)
+	if len(t.declined) > max(1, t.pool.Size()/4) {
+		first := t.declined[0]
+		t.unlist(first)
+		first.State = Free
+		t.setUntil(first, time.Time{})
+	}
+	return true
+}
+
+// All yields the slots that say something, in no particular order.
+func (t *Table) All() iter.Seq[Slot] {
+	return func(yield func(Slot) bool) {
+		for _, s := range t.slots {
+			if !yield(*s) {
+				return
+			}
+		}
+	}
+}
+
+func (t *Table) slot(a netip.Addr) *Slot {
+	s := t.slots[a]
+	if s == nil {
+		s = &Slot{Binding: Binding{Addr: a}, State: Free}
+		t.slots[a] = s
+		heap.Push(&t.due, s)
+	}
+	return s
+}
+
+// unlist takes a slot out of the lists that belong to being Offered or Declined.
+func (t *Table) unlist(s *Slot) {
+	switch s.State {
+	case Offered:
+		if t.offers[s.offered] == s {
+			delete(t.offers, s.offered)
+		}
+		s.offered = ""
+	case Declined:
+		for i, d := range t.declined {
+			if d == s {
+				t.declined = append(t.declined[:i], t.declined[i+1:]...)
+				break
+			}
+		}
+	}
+}
+
+func (t *Table) remove(s *Slot) {
+	t.unlist(s)
+	t.forget(s)
+	heap.Remove(&t.due, s.index)
+	delete(t.slots, s.Addr)
+}
+
+func (t *Table) setUntil(s *Slot, until time.Time) {
+	s.Until = until
+	heap.Fix(&t.due, s.index)
+}
+
+// byUntil is a heap of slots, the one that is free first on top.
+type byUntil []*Slot
+
+func (h byUntil) Len() int           { return len(h) }
+func (h byUntil) Less(i, j int) bool { return h[i].Until.Before(h[j].Until) }
+func (h byUntil) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+func (h *byUntil) Push(x any) {
+	s := x.(*Slot)
+	s.index = len(*h)
+	*h = append(*h, s)
+}
+
+func (h *byUntil) Pop() any {
+	old := *h
+	s := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return s
+}
+
+func number(a netip.Addr) uint32 {
+	b := a.As4()
+	return binary.BigEndian.Uint32(b[:])
+}
+
+func address(n uint32) netip.Addr {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], n)
+	return netip.AddrFrom4(b)
+}

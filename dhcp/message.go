@@ -1,0 +1,181 @@
+package dhcp
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+)
+
+const (
+	headerLen = 240 // the BOOTP header and the magic cookie
+	minLen    = 300 // "a minimum of 300 octets": RFC 1542, section 2.1
+
+	snameOff, fileOff, cookieOff = 44, 108, 236
+
+	optPad, optOverload, optEnd = 0, 52, 255
+)
+
+// DefaultLimit is the longest DHCP message that every client takes: an IP
+// datagram of 576 octets less its IP and UDP headers (RFC 2131, section 2).
+const DefaultLimit = 576 - 28
+
+var cookie = []byte{99, 130, 83, 99}
+
+// fixedLen holds the options of which a second instance is a mistake and not a
+// continuation (RFC 3396 would have them concatenated).
+var fixedLen = map[uint8]int{
+	dhcpv4.OptionRequestedIPAddress.Code():     4,
+	dhcpv4.OptionIPAddressLeaseTime.Code():     4,
+	dhcpv4.OptionDHCPMessageType.Code():        1,
+	dhcpv4.OptionServerIdentifier.Code():       4,
+	dhcpv4.OptionMaximumDHCPMessageSize.Code(): 2,
+}
+
+// Parse reads a message as tolerantly as is safe: a missing End and a cut last
+// option are forgiven, options may continue in the file and sname fields
+// (option 52; RFC 2131, section 4.1) and in further instances (RFC 3396). What
+// it returns shares no memory with b.
+func Parse(b []byte) (*dhcpv4.DHCPv4, error) {
+	if len(b) < headerLen {
+		return nil, fmt.Errorf("message of %d octets: a DHCP message has at least %d", len(b), headerLen)
+	}
+	if hlen := b[2]; hlen > 16 {
+		return nil, fmt.Errorf("hardware address of %d octets: the field holds 16", hlen)
+	}
+	if !bytes.Equal(b[cookieOff:headerLen], cookie) {
+		return nil, fmt.Errorf("magic cookie %x: not DHCP", b[cookieOff:headerLen])
+	}
+	m, err := dhcpv4.FromBytes(append(slices.Clone(b[:headerLen]), optEnd))
+	if err != nil {
+		return nil, err
+	}
+	readOptions(m.Options, b[headerLen:])
+	spliceOverload(m, b)
+	if m.MessageType() == dhcpv4.MessageTypeNone {
+		return nil, fmt.Errorf("no DHCP message type")
+	}
+	return m, nil
+}
+
+// spliceOverload reads the options that option 52 says are in file and sname,
+// in that order. Those fields then hold no names.
+func spliceOverload(m *dhcpv4.DHCPv4, b []byte) {
+	v := m.Options[optOverload]
+	if len(v) != 1 {
+		return
+	}
+	delete(m.Options, optOverload)
+	if v[0]&1 != 0 {
+		m.BootFileName = ""
+		readOptions(m.Options, b[fileOff:cookieOff])
+	}
+	if v[0]&2 != 0 {
+		m.ServerHostName = ""
+		readOptions(m.Options, b[snameOff:fileOff])
+	}
+}
+
+// readOptions adds the options in b to o, up to the End or to the first one
+// that does not fit.
+func readOptions(o dhcpv4.Options, b []byte) {
+	for len(b) > 0 && b[0] != optEnd {
+		if b[0] == optPad {
+			b = b[1:]
+			continue
+		}
+		if len(b) < 2 || len(b) < 2+int(b[1]) {
+			return
+		}
+		code, value := b[0], b[2:2+int(b[1])]
+		b = b[2+len(value):]
+		if want, ok := fixedLen[code]; ok && len(o[code]) == want {
+			continue
+		}
+		o[code] = append(o[code], value...)
+	}
+}
+
+// Encode writes m with its options in the order that clients expect: message
+// type, server identifier and lease time first, then what the reader asked for
+// in its order (RFC 2132, section 9.8: "MUST try to insert the requested
+// options in the order requested by the client"), then the rest, the client
+// identifier, and the relay's information last (RFC 3046, section 2.2). An
+// option that was not essential and does not fit into limit octets is left out.
+func Encode(m *dhcpv4.DHCPv4, asked dhcpv4.OptionCodeList, limit int) []byte {
+	header := *m
+	header.Options = nil
+	b := header.ToBytes()[:headerLen]
+
+	room := max(limit, DefaultLimit) - headerLen - 1
+	for _, c := range essential {
+		room -= optionLen(m.Options[c])
+	}
+	for _, c := range optionOrder(m.Options, asked) {
+		v := m.Options[c]
+		if !slices.Contains(essential, c) {
+			if optionLen(v) > room {
+				continue
+			}
+			room -= optionLen(v)
+		}
+		b = appendOption(b, c, v)
+	}
+	b = append(b, optEnd)
+	if n := minLen - len(b); n > 0 {
+		b = append(b, make([]byte, n)...)
+	}
+	return b
+}
+
+var (
+	first     = []uint8{53, 54, 51}
+	last      = []uint8{61, 82}
+	essential = append(slices.Clone(first), last...)
+)
+
+func optionOrder(o dhcpv4.Options, asked dhcpv4.OptionCodeList) []uint8 {
+	order := make([]uint8, 0, len(o))
+	add := func(c uint8) {
+		if _, ok := o[c]; ok && !slices.Contains(order, c) {
+			order = append(order, c)
+		}
+	}
+	for _, c := range first {
+		add(c)
+	}
+	for _, c := range asked {
+		if !slices.Contains(last, c.Code()) {
+			add(c.Code())
+		}
+	}
+	for c := range 255 {
+		if !slices.Contains(last, uint8(c)) {
+			add(uint8(c))
+		}
+	}
+	for _, c := range last {
+		add(c)
+	}
+	return order
+}
+
+// optionLen is how long v is on the wire, split as RFC 3396 has it.
+func optionLen(v []byte) int {
+	if v == nil {
+		return 0
+	}
+	return len(v) + 2*max(1, (len(v)+254)/255)
+}
+
+func appendOption(b []byte, code uint8, v []byte) []byte {
+	for {
+		n := min(len(v), 255)
+		b = append(b, code, byte(n))
+		b = append(b, v[:n]...)
+		if v = v[n:]; len(v) == 0 {
+			return b
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package server
+
+// A Reason says why a message was answered as it was, or not at all. Its text
+// is for the log and for the page.
+type Reason int
+
+// The reasons, those with an answer first.
+const (
+	Offer Reason = iota + 1
+	Bound
+	Renewed
+	Rebooted
+	Informed
+
+	NotThisNetwork
+	NotOurs
+	TakenByAnother
+	ReservedForAnother
+	HasReservation
+	HasAnother
+	Unknown
+
+	Released
+	DeclinedInUse
+	ChoseAnotherServer
+	PoolFull
+	IgnoredHost
+	NoIdentity
+	NoAddress
+	NotHeld
+	NotARequest
+	OtherRelay
+)
+
+var texts = [...]string{
+	Offer:    "offered",
+	Bound:    "bound",
+	Renewed:  "renewed",
+	Rebooted: "kept its address over a reboot",
+	Informed: "informed",
+
+	NotThisNetwork:     "address belongs to another network",
+	NotOurs:            "address is not ours to give",
+	TakenByAnother:     "address belongs to another client",
+	ReservedForAnother: "address is reserved for another client",
+	HasReservation:     "client has a reserved address",
+	HasAnother:         "client holds another address",
+	Unknown:            "no record of this client",
+
+	Released:           "released",
+	DeclinedInUse:      "address is in use by somebody else",
+	ChoseAnotherServer: "chose another server",
+	PoolFull:           "every address is leased",
+	IgnoredHost:        "client is configured to be ignored",
+	NoIdentity:         "message names no client",
+	NoAddress:          "message names no address",
+	NotHeld:            "client does not hold this address",
+	NotARequest:        "not a message for a server",
+	OtherRelay:         "comes from a relay on a network that is not configured",
+}
+
+// String returns the reason as a person would say it.
+func (r Reason) String() string {
+	if r > 0 && int(r) < len(texts) {
+		return texts[r]
+	}
+	return "unknown reason"
+}

@@ -1,0 +1,140 @@
+package server
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"leasehold/dhcp"
+)
+
+const broadcastFlag = 0x8000
+
+// reply builds an OFFER or an ACK of a.
+func (s *Server) reply(q query, t dhcpv4.MessageType, a netip.Addr) *dhcp.Datagram {
+	m := s.message(q, t)
+	m.YourIPAddr = dhcp.IP(a)
+	m.ClientIPAddr = q.Msg.ClientIPAddr
+	grant := s.grant(q)
+	m.UpdateOption(dhcpv4.OptIPAddressLeaseTime(grant))
+	if grant != dhcp.Infinite {
+		_, t2 := dhcp.DefaultTimes(grant)
+		m.UpdateOption(dhcpv4.Option{Code: dhcpv4.OptionRenewTimeValue, Value: dhcpv4.Duration(t1(grant, q.id))})
+		m.UpdateOption(dhcpv4.Option{Code: dhcpv4.OptionRebindingTimeValue, Value: dhcpv4.Duration(t2)})
+	}
+	s.settings(m, q)
+	to, hw := destination(q, m)
+	return s.datagram(q, m, to, hw)
+}
+
+func (s *Server) informed(q query, ciaddr netip.Addr) *dhcp.Datagram {
+	m := s.message(q, dhcpv4.MessageTypeAck)
+	m.ClientIPAddr = q.Msg.ClientIPAddr
+	s.settings(m, q)
+	return s.datagram(q, m, netip.AddrPortFrom(ciaddr, dhcp.ClientPort), q.HW)
+}
+
+// nak refuses. "If 'giaddr' is set in the DHCPREQUEST message [...] the server
+// MUST set the broadcast bit in the DHCPNAK, so that the relay agent will
+// broadcast the DHCPNAK to the client." RFC 2131, section 4.3.2.
+func (s *Server) nak(q query, why Reason) *dhcp.Datagram {
+	m := s.message(q, dhcpv4.MessageTypeNak)
+	m.UpdateOption(dhcpv4.OptMessage(why.String()))
+	if relay := dhcp.Addr(m.GatewayIPAddr); !relay.IsUnspecified() {
+		m.Flags |= broadcastFlag
+		return s.datagram(q, m, netip.AddrPortFrom(relay, dhcp.ServerPort), q.HW)
+	}
+	return s.datagram(q, m, netip.AddrPortFrom(dhcp.Broadcast, dhcp.ClientPort), dhcp.BroadcastHW)
+}
+
+// message is what all replies have in common (RFC 2131, section 4.3.1, table
+// 3). The client identifier is returned unchanged (RFC 6842, section 3), the
+// relay's information too (RFC 3046, section 2.2).
+func (s *Server) message(q query, t dhcpv4.MessageType) *dhcpv4.DHCPv4 {
+	m := &dhcpv4.DHCPv4{
+		OpCode:        dhcpv4.OpcodeBootReply,
+		HWType:        q.Msg.HWType,
+		ClientHWAddr:  q.Msg.ClientHWAddr,
+		TransactionID: q.Msg.TransactionID,
+		Flags:         q.Msg.Flags,
+		GatewayIPAddr: q.Msg.GatewayIPAddr,
+		Options: dhcpv4.OptionsFromList(
+			dhcpv4.OptMessageType(t),
+			dhcpv4.OptServerIdentifier(s.cfg.Addr.Addr().AsSlice()),
+		),
+	}
+	for _, echo := range []dhcpv4.OptionCode{dhcpv4.OptionClientIdentifier, dhcpv4.OptionRelayAgentInformation} {
+		if v := q.Msg.Options.Get(echo); v != nil && (echo == dhcpv4.OptionClientIdentifier || relayed(q)) {
+			m.Options[echo.Code()] = v
+		}
+	}
+	return m
+}
+
+func relayed(q query) bool { return !dhcp.Addr(q.Msg.GatewayIPAddr).IsUnspecified() }
+
+// settings adds what the client asked for of what we have; the mask always, and
+// everything to a client that does not say what it wants.
+func (s *Server) settings(m *dhcpv4.DHCPv4, q query) {
+	m.UpdateOption(dhcpv4.OptSubnetMask(net.CIDRMask(s.cfg.Addr.Bits(), 32)))
+	asked := q.Msg.ParameterRequestList()
+	add := func(o dhcpv4.Option) {
+		if len(asked) == 0 || asked.Has(o.Code) {
+			m.UpdateOption(o)
+		}
+	}
+	if len(s.cfg.Routers) > 0 {
+		add(dhcpv4.OptRouter(ips(s.cfg.Routers)...))
+	}
+	if len(s.cfg.DNS) > 0 {
+		add(dhcpv4.OptDNS(ips(s.cfg.DNS)...))
+	}
+	if s.cfg.Domain != "" {
+		add(dhcpv4.OptDomainName(s.cfg.Domain))
+	}
+	add(dhcpv4.OptBroadcastAddress(broadcast(s.cfg.Addr).AsSlice()))
+}
+
+// destination says where an OFFER or ACK goes: to the relay, to an address that
+// the client uses already, to everybody if it asks for that, else to the new
+// address in a frame for the client, which cannot answer ARP yet (RFC 2131,
+// section 4.1).
+func destination(q query, m *dhcpv4.DHCPv4) (netip.AddrPort, dhcp.HWAddr) {
+	giaddr, ciaddr := dhcp.Addr(m.GatewayIPAddr), dhcp.Addr(m.ClientIPAddr)
+	switch {
+	case !giaddr.IsUnspecified():
+		return netip.AddrPortFrom(giaddr, dhcp.ServerPort), q.HW
+	case !ciaddr.IsUnspecified():
+		return netip.AddrPortFrom(ciaddr, dhcp.ClientPort), q.HW
+	case m.Flags&broadcastFlag != 0 || !q.hw.IsUnicast():
+		return netip.AddrPortFrom(dhcp.Broadcast, dhcp.ClientPort), dhcp.BroadcastHW
+	}
+	return netip.AddrPortFrom(dhcp.Addr(m.YourIPAddr), dhcp.ClientPort), q.hw
+}
+
+func (s *Server) datagram(q query, m *dhcpv4.DHCPv4, to netip.AddrPort, hw dhcp.HWAddr) *dhcp.Datagram {
+	d := &dhcp.Datagram{
+		Msg:   m,
+		From:  netip.AddrPortFrom(s.cfg.Addr.Addr(), dhcp.ServerPort),
+		To:    to,
+		HW:    hw,
+		Asked: q.Msg.ParameterRequestList(),
+	}
+	// "the maximum length DHCP message that it is willing to accept", with the
+	// IP and UDP headers: RFC 2132, section 9.10.
+	if n, err := q.Msg.MaxMessageSize(); err == nil {
+		d.Limit = int(min(n, linkMTU)) - 28
+	}
+	return d
+}
+
+const linkMTU = 1500
+
+func ips(addrs []netip.Addr) []net.IP {
+	out := make([]net.IP, len(addrs))
+	for i, a := range addrs {
+		out[i] = a.AsSlice()
+	}
+	return out
+}

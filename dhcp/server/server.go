@@ -1,0 +1,332 @@
+// Package server is the LAN side of RFC 2131: what to answer a client, and why
+// not.
+//
+// A Server is told what arrived and when, and answers with a Decision: what has
+// to be on flash before the reply may leave, the reply, and the reason. It
+// opens no socket, writes nothing, reads no clock and starts no goroutine;
+// firmware/router does.
+//
+// The server is authoritative for its network unless it is told otherwise: a
+// client that it has no record of keeps the address it asks for if that address
+// is free, and hears DHCPNAK if it is not. That deviates from RFC 2131, section
+// 4.3.2 ("If the DHCP server has no record of this client, then it MUST remain
+// silent"), and is how a whole house keeps its addresses when the records are
+// lost.
+package server
+
+import (
+	"hash/fnv"
+	"net/netip"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"leasehold/dhcp"
+	"leasehold/dhcp/lease"
+)
+
+const (
+	// holdTime is how long an offered address waits for its REQUEST.
+	holdTime = time.Minute
+	// declineTime is how long an address that was found in use stays unused.
+	declineTime = time.Hour
+	// shortestGrant is the least that a client can ask for (option 51).
+	shortestGrant = 2 * time.Minute
+)
+
+// A Config is what the server hands out.
+type Config struct {
+	Addr          netip.Prefix // the router's own address and its network
+	First, Last   netip.Addr   // the dynamic pool, inclusive
+	Term          time.Duration
+	Routers       []netip.Addr
+	DNS           []netip.Addr
+	Domain        string
+	Authoritative bool
+	Hosts         []Host
+}
+
+// A Host is a client that is known by its hardware addresses.
+type Host struct {
+	HW     []dhcp.HWAddr
+	Addr   netip.Addr    // reserved for it; may lie outside the pool; invalid: none
+	Name   string        // shown in place of what it calls itself
+	Term   time.Duration // zero: as the others
+	Ignore bool          // never answered
+}
+
+// A Decision is the answer to one message, to be carried out in field order.
+type Decision struct {
+	Bind  *lease.Binding // must be on flash BEFORE Reply is sent, and be given to Bound in between
+	Free  netip.Addr     // what Bind's client held until now: may be forgotten after Bind is on flash
+	Reply *dhcp.Datagram // to be sent
+	Why   Reason         // for the log and the page: also when nothing is sent
+
+	Client dhcp.ID    // who asked
+	Addr   netip.Addr // the address that it was about
+}
+
+// A Server serves one network. It belongs to one goroutine.
+type Server struct {
+	cfg      Config
+	table    *lease.Table
+	byHW     map[dhcp.HWAddr]*Host
+	reserved map[netip.Addr]*Host
+}
+
+// New returns a server without bindings.
+func New(cfg Config) *Server {
+	s := &Server{table: lease.NewTable(lease.Pool{})}
+	s.Reconfigure(cfg)
+	return s
+}
+
+// Reconfigure replaces the configuration and keeps every binding.
+func (s *Server) Reconfigure(cfg Config) {
+	s.cfg = cfg
+	s.byHW = map[dhcp.HWAddr]*Host{}
+	s.reserved = map[netip.Addr]*Host{}
+	except := map[netip.Addr]bool{cfg.Addr.Addr(): true, cfg.Addr.Masked().Addr(): true, broadcast(cfg.Addr): true}
+	for i := range cfg.Hosts {
+		h := &cfg.Hosts[i]
+		for _, hw := range h.HW {
+			s.byHW[hw] = h
+		}
+		if h.Addr.IsValid() {
+			s.reserved[h.Addr] = h
+			except[h.Addr] = true
+		}
+	}
+	s.table.SetPool(lease.Pool{First: cfg.First, Last: cfg.Last, Except: except})
+}
+
+// Table is the server's memory, to be read.
+func (s *Server) Table() *lease.Table { return s.table }
+
+// Recall takes a binding that was read from flash at boot. It reports false,
+// and does nothing, where the address is not of the network that is served.
+func (s *Server) Recall(now time.Time, b lease.Binding) bool {
+	if !s.cfg.Addr.Contains(b.Addr) {
+		return false
+	}
+	s.table.Recall(now, b)
+	return true
+}
+
+// Bound says that b is on flash: from now on the address is the client's.
+func (s *Server) Bound(now time.Time, b lease.Binding) { s.table.Bind(now, b) }
+
+// Handle decides what to do about one message.
+func (s *Server) Handle(now time.Time, d dhcp.Datagram) Decision {
+	q := query{Datagram: d, id: dhcp.ClientID(d.Msg)}
+	q.hw, _ = dhcp.ClientHW(d.Msg)
+	q.host = s.byHW[q.hw]
+	dec := s.decide(now, q)
+	dec.Client = q.id
+	return dec
+}
+
+// A query is a message with what is known about its sender.
+type query struct {
+	dhcp.Datagram
+	id   dhcp.ID
+	hw   dhcp.HWAddr
+	host *Host // nil: not configured
+}
+
+func (s *Server) decide(now time.Time, q query) Decision {
+	giaddr := dhcp.Addr(q.Msg.GatewayIPAddr)
+	switch {
+	case q.Msg.OpCode != dhcpv4.OpcodeBootRequest:
+		return Decision{Why: NotARequest}
+	case q.id == "":
+		return Decision{Why: NoIdentity}
+	case q.host != nil && q.host.Ignore:
+		return Decision{Why: IgnoredHost}
+	case !giaddr.IsUnspecified() && !s.cfg.Addr.Contains(giaddr):
+		return Decision{Why: OtherRelay, Addr: giaddr}
+	}
+	switch q.Msg.MessageType() {
+	case dhcpv4.MessageTypeDiscover:
+		return s.discover(now, q)
+	case dhcpv4.MessageTypeRequest:
+		return s.request(now, q)
+	case dhcpv4.MessageTypeDecline:
+		return s.decline(now, q)
+	case dhcpv4.MessageTypeRelease:
+		return s.release(now, q)
+	case dhcpv4.MessageTypeInform:
+		return s.inform(q)
+	}
+	return Decision{Why: NotARequest}
+}
+
+func (s *Server) discover(now time.Time, q query) Decision {
+	a, ok := s.pick(now, q)
+	if !ok {
+		return Decision{Why: PoolFull}
+	}
+	s.table.Hold(a, q.id, now.Add(holdTime))
+	return Decision{Reply: s.reply(q, dhcpv4.MessageTypeOffer, a), Why: Offer, Addr: a}
+}
+
+// pick prefers the reserved address, as long as nobody else is still on it.
+func (s *Server) pick(now time.Time, q query) (netip.Addr, bool) {
+	if r := q.reservation(); r.IsValid() && s.table.Free(now, r, q.id) {
+		return r, true
+	}
+	return s.table.Pick(now, q.id, requested(q.Msg))
+}
+
+func (q query) reservation() netip.Addr {
+	if q.host == nil {
+		return netip.Addr{}
+	}
+	return q.host.Addr
+}
+
+// request tells the four kinds of REQUEST apart by their fields (RFC 2131,
+// section 4.3.2, table 4), not by how they travelled.
+func (s *Server) request(now time.Time, q query) Decision {
+	want, ciaddr := requested(q.Msg), dhcp.Addr(q.Msg.ClientIPAddr)
+	chosen := dhcp.Addr(q.Msg.ServerIdentifier())
+	kind := Bound
+	switch {
+	case !chosen.IsUnspecified() && chosen != s.cfg.Addr.Addr():
+		s.table.Unhold(q.id)
+		return Decision{Why: ChoseAnotherServer, Addr: want}
+	case !chosen.IsUnspecified():
+	case !want.IsUnspecified():
+		kind = Rebooted
+	default:
+		kind = Renewed
+	}
+	if want.IsUnspecified() {
+		want = ciaddr
+	}
+	if want.IsUnspecified() {
+		return Decision{Why: NoAddress}
+	}
+	switch why := s.refusal(now, q, want, kind); {
+	case why == 0:
+		return s.acknowledge(now, q, want, kind)
+	case why == Unknown:
+		return Decision{Why: why, Addr: want}
+	default:
+		return Decision{Reply: s.nak(q, why), Why: why, Addr: want}
+	}
+}
+
+// refusal says why the client may not have a, or 0 where it may.
+func (s *Server) refusal(now time.Time, q query, a netip.Addr, kind Reason) Reason {
+	held, known := s.table.Holder(q.id)
+	reserved := s.reserved[a]
+	switch {
+	case !s.cfg.Addr.Contains(a):
+		return NotThisNetwork
+	case reserved != nil && reserved != q.host:
+		return ReservedForAnother
+	case !s.table.Free(now, a, q.id):
+		return TakenByAnother
+	case reserved != nil:
+		return 0
+	case q.reservation().IsValid() && s.table.Free(now, q.reservation(), q.id):
+		return HasReservation
+	case kind != Bound && known && held.Addr != a && held.State == lease.Bound && now.Before(held.Until):
+		return HasAnother
+	case !s.table.Contains(a):
+		return NotOurs
+	case kind != Bound && !s.cfg.Authoritative && (!known || held.Addr != a):
+		return Unknown
+	}
+	return 0
+}
+
+func (s *Server) acknowledge(now time.Time, q query, a netip.Addr, kind Reason) Decision {
+	s.table.Hold(a, q.id, now.Add(holdTime))
+	d := Decision{
+		Bind:  &lease.Binding{Addr: a, ID: q.id, HW: q.hw, Name: q.name(), Term: s.term(q), Grant: s.grant(q)},
+		Reply: s.reply(q, dhcpv4.MessageTypeAck, a),
+		Why:   kind,
+		Addr:  a,
+	}
+	if old, ok := s.table.Holder(q.id); ok && old.Addr != a {
+		d.Free = old.Addr
+	}
+	return d
+}
+
+func (q query) name() string {
+	if q.host != nil && q.host.Name != "" {
+		return q.host.Name
+	}
+	return dhcp.HostName(q.Msg.HostName())
+}
+
+// decline takes the address out of use. The record on flash stays as it is: it
+// is overwritten with the client's next address.
+func (s *Server) decline(now time.Time, q query) Decision {
+	a := requested(q.Msg)
+	if dhcp.Addr(q.Msg.ServerIdentifier()) != s.cfg.Addr.Addr() {
+		return Decision{Why: ChoseAnotherServer, Addr: a}
+	}
+	if !s.table.Decline(a, q.id, now.Add(declineTime)) {
+		return Decision{Why: NotHeld, Addr: a}
+	}
+	return Decision{Why: DeclinedInUse, Addr: a}
+}
+
+func (s *Server) release(now time.Time, q query) Decision {
+	a := dhcp.Addr(q.Msg.ClientIPAddr)
+	if !s.table.Release(now, a, q.id) {
+		return Decision{Why: NotHeld, Addr: a}
+	}
+	return Decision{Why: Released, Addr: a}
+}
+
+// inform answers a host that has an address already: "The server MUST NOT send
+// a lease expiration time to the client and SHOULD NOT fill in 'yiaddr'."
+// RFC 2131, section 4.3.5.
+func (s *Server) inform(q query) Decision {
+	a := dhcp.Addr(q.Msg.ClientIPAddr)
+	if a.IsUnspecified() {
+		a = q.From.Addr()
+	}
+	if !s.cfg.Addr.Contains(a) {
+		return Decision{Why: NotThisNetwork, Addr: a}
+	}
+	return Decision{Reply: s.informed(q, a), Why: Informed, Addr: a}
+}
+
+func (s *Server) term(q query) time.Duration {
+	if q.host != nil && q.host.Term != 0 {
+		return q.host.Term
+	}
+	return s.cfg.Term
+}
+
+// grant is the term, or what the client asks for if that is less.
+func (s *Server) grant(q query) time.Duration {
+	term := s.term(q)
+	asked := q.Msg.IPAddressLeaseTime(term)
+	return min(term, max(asked, shortestGrant))
+}
+
+// t1 is half of the grant, less up to a tenth by the client's identity, so that
+// devices which a power cut made join in one second do not renew in one.
+func t1(grant time.Duration, id dhcp.ID) time.Duration {
+	h := fnv.New32a()
+	h.Write([]byte(id))
+	half, _ := dhcp.DefaultTimes(grant)
+	return half - half/10*time.Duration(h.Sum32()%1000)/1000
+}
+
+func requested(m *dhcpv4.DHCPv4) netip.Addr { return dhcp.Addr(m.RequestedIPAddress()) }
+
+func broadcast(p netip.Prefix) netip.Addr {
+	a := p.Masked().Addr().As4()
+	for i := p.Bits(); i < 32; i++ {
+		a[i/8] |= 0x80 >> (i % 8)
+	}
+	return netip.AddrFrom4(a)
+}

@@ -1,0 +1,102 @@
+package wire
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"time"
+
+	"golang.org/x/net/bpf"
+
+	"leasehold/dhcp"
+)
+
+const (
+	arpLen     = 28
+	arpRequest = 1
+
+	probes    = 2
+	probeWait = 200 * time.Millisecond
+)
+
+// Probe asks whether somebody on the link uses a, by ARP requests that name no
+// sender address (RFC 5227, section 2.1.1). It sends two of them, 200 ms apart,
+// where the RFC has three over several seconds: a house that waits for its
+// uplink cannot wait for that. It returns who answered, or who else is probing
+// for a, and the zero HWAddr if nobody did.
+func Probe(ifname string, a netip.Addr) (dhcp.HWAddr, error) {
+	ifi, err := net.InterfaceByName(ifname)
+	if err != nil {
+		return dhcp.HWAddr{}, fmt.Errorf("interface %s: %w", ifname, err)
+	}
+	l, err := openLink(ifi, etherTypeARP, arpFilter(a))
+	if err != nil {
+		return dhcp.HWAddr{}, fmt.Errorf("ARP socket on %s: %w", ifname, err)
+	}
+	defer l.close()
+	self := dhcp.HWAddr(ifi.HardwareAddr)
+	for range probes {
+		if err := l.write(appendARPProbe(nil, self, a), dhcp.BroadcastHW); err != nil {
+			return dhcp.HWAddr{}, fmt.Errorf("probe for %v on %s: %w", a, ifname, err)
+		}
+		if hw := awaitUser(l, self, a, time.Now().Add(probeWait)); hw != (dhcp.HWAddr{}) {
+			return hw, nil
+		}
+	}
+	return dhcp.HWAddr{}, nil
+}
+
+func awaitUser(l link, self dhcp.HWAddr, a netip.Addr, deadline time.Time) dhcp.HWAddr {
+	l.setReadDeadline(deadline)
+	b := make([]byte, 64)
+	for {
+		n, _, err := l.read(b)
+		if err != nil {
+			return dhcp.HWAddr{}
+		}
+		if hw := arpUser(b[:n], a); hw != (dhcp.HWAddr{}) && hw != self {
+			return hw
+		}
+	}
+}
+
+func appendARPProbe(b []byte, self dhcp.HWAddr, a netip.Addr) []byte {
+	b = binary.BigEndian.AppendUint16(b, 1) // Ethernet
+	b = binary.BigEndian.AppendUint16(b, etherTypeIPv4)
+	b = append(b, 6, 4)
+	b = binary.BigEndian.AppendUint16(b, arpRequest)
+	b = append(b, self[:]...)
+	b = append(b, 0, 0, 0, 0)
+	b = append(b, make([]byte, 6)...)
+	return append(b, a.AsSlice()...)
+}
+
+// arpUser returns who claims a in an ARP packet: its sender, or another probe's.
+func arpUser(b []byte, a netip.Addr) dhcp.HWAddr {
+	if len(b) < arpLen {
+		return dhcp.HWAddr{}
+	}
+	sender, target := [4]byte(b[14:18]), [4]byte(b[24:28])
+	probe := sender == [4]byte{} && binary.BigEndian.Uint16(b[6:]) == arpRequest && target == a.As4()
+	if sender != a.As4() && !probe {
+		return dhcp.HWAddr{}
+	}
+	return dhcp.HWAddr(b[8:14])
+}
+
+// arpFilter passes ARP for IPv4 over Ethernet that names a.
+func arpFilter(a netip.Addr) []bpf.Instruction {
+	b := a.As4()
+	want := binary.BigEndian.Uint32(b[:])
+	return []bpf.Instruction{
+		bpf.LoadAbsolute{Off: 0, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 1<<16 | etherTypeIPv4, SkipTrue: 5},
+		bpf.LoadAbsolute{Off: 14, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: want, SkipTrue: 2},
+		bpf.LoadAbsolute{Off: 24, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: want, SkipTrue: 1},
+		bpf.RetConstant{Val: arpLen},
+		bpf.RetConstant{Val: 0},
+	}
+}

@@ -1,0 +1,59 @@
+package wire
+
+import (
+	"net"
+	"time"
+
+	"github.com/mdlayher/raw"
+	"golang.org/x/net/bpf"
+
+	"leasehold/dhcp"
+)
+
+// A link is a packet socket on one interface and one EtherType. It carries what
+// follows the Ethernet header; the kernel writes that header.
+//
+// This file is the only one that knows github.com/mdlayher/raw, which its
+// author has deprecated in favour of mdlayher/packet.
+type link struct{ conn *raw.Conn }
+
+// openLink has the filter in place before the socket is bound, so that nothing
+// that it would have dropped is ever queued.
+func openLink(ifi *net.Interface, etherType uint16, filter []bpf.Instruction) (link, error) {
+	prog, err := bpf.Assemble(filter)
+	if err != nil {
+		return link{}, err
+	}
+	conn, err := raw.ListenPacket(ifi, etherType, &raw.Config{LinuxSockDGRAM: true, Filter: prog})
+	return link{conn}, err
+}
+
+func (l link) read(b []byte) (int, dhcp.HWAddr, error) {
+	n, from, err := l.conn.ReadFrom(b)
+	if err != nil {
+		return 0, dhcp.HWAddr{}, err
+	}
+	var hw dhcp.HWAddr
+	if a, ok := from.(*raw.Addr); ok {
+		copy(hw[:], a.HardwareAddr)
+	}
+	return n, hw, nil
+}
+
+func (l link) write(b []byte, to dhcp.HWAddr) error {
+	_, err := l.conn.WriteTo(b, &raw.Addr{HardwareAddr: to[:]})
+	return err
+}
+
+func (l link) setReadDeadline(t time.Time) { l.conn.SetReadDeadline(t) }
+
+// drops is how many packets passed the filter and found the queue full.
+func (l link) drops() uint64 {
+	s, err := l.conn.Stats()
+	if err != nil {
+		return 0
+	}
+	return s.Drops
+}
+
+func (l link) close() error { return l.conn.Close() }

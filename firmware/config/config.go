@@ -1,0 +1,289 @@
+// Package config is what the owner of the router wrote, checked: UCI text in,
+// a Config that can be acted upon out, with a list of what was left aside.
+//
+// It opens no file, knows no DHCP engine and applies nothing. A bad entry
+// spoils only itself: the default stays in force and a [Problem] names the
+// line. There is no text for which [Parse] has no usable Config.
+//
+// The syntax and the names are OpenWrt's, so /etc/config/network followed by
+// /etc/config/dhcp is a legal file. Sections that are not ours, and options of
+// OpenWrt that have no effect here, are warnings; a misspelt option is not.
+//
+//	config interface 'lan'
+//		option device 'br-lan'
+//		option proto 'static'             # the only one for the LAN
+//		list ipaddr '192.168.1.1/24'      # or option ipaddr and option netmask
+//		list dns '9.9.9.9'                # for clients, if there is no dhcp_option 6
+//
+//	config interface 'wan'
+//		option device 'wan'
+//		option proto 'dhcp'               # or none: leave the port alone
+//		option hostname 'router'          # sent to the provider; default: none
+//		option clientid '01020304aabb'    # hex; default: by the MAC address
+//		option vendorid 'leasehold'       # vendor class; default: none
+//		option broadcast '0'              # 1: ask for broadcast answers
+//		option norelease '1'              # 0: give the lease back on shutdown
+//		option peerdns '1'                # 0: do not use the provider's resolvers
+//		list dns '9.9.9.9'                # resolvers, before the provider's
+//		option metric '0'                 # of the default route
+//
+//	config dhcp 'lan'
+//		option interface 'lan'
+//		option start '100'                # counted from the network address:
+//		option limit '150'                # 100 and 150 are .100 to .249
+//		option leasetime '12h'            # s, m, h, d, w; plain seconds; infinite
+//		option dynamicdhcp '1'            # 0: serve the hosts below only
+//		option ignore '0'                 # 1: do not serve; dhcpv4 'disabled' too
+//		list dhcp_option '6,1.1.1.1,9.9.9.9'
+//
+//	config host
+//		option name 'printer'
+//		list mac '00:11:22:33:44:55'      # several: one card each, never at once
+//		option ip '192.168.1.20'          # or ignore: never answer this machine
+//		option leasetime 'infinite'
+//
+//	config dnsmasq
+//		option domain 'lan'
+//		option authoritative '1'          # 0: other servers may serve this LAN
+//
+//	config leasehold                          # what OpenWrt has no name for
+//		option ring '/etc/leasehold.ring' # where leases survive a power cut
+//		option page_port '80'             # of the status page; 0: no page
+//		option resolv_file '/tmp/resolv.conf'
+//
+// Of the DHCP options only 3 (option:router), 6 (option:dns-server) and 15
+// (option:domain-name) can be set; 0.0.0.0 means the router, no value means
+// that the option is not sent. Options repeated in a section override earlier
+// ones and an empty value is no value, as in OpenWrt. Unlike there, DHCP is
+// served and the WAN port is a client without being asked to, and the lease is
+// given back on shutdown only when asked to.
+package config
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Infinite is the lease time that never ends, as it stands in option 51.
+const Infinite = 0xffffffff * time.Second
+
+// Bounds of all other lease times. Below ten seconds a household does nothing
+// but renew.
+const (
+	MinLeaseTime = 10 * time.Second
+	MaxLeaseTime = Infinite - time.Second
+)
+
+// MaxPool is how many addresses a pool may have: a /16.
+const MaxPool = 1 << 16
+
+// A Config is everything leasehold is told. Its parts agree with each other.
+type Config struct {
+	LAN   LAN
+	WAN   WAN
+	Hosts []Host // in the order of the text; no address and no MAC twice
+	Ring  Ring
+	Page  Page
+}
+
+// LAN is the network we serve.
+type LAN struct {
+	Device        string        // bridge or port, such as br-lan
+	Addr          netip.Prefix  // our own address, not masked: 192.168.1.1/24; /8 to /30
+	First, Last   netip.Addr    // pool, inside the network; may enclose our own address
+	LeaseTime     time.Duration // MinLeaseTime to MaxLeaseTime, or Infinite
+	Domain        string        // option 15; empty: not sent
+	Gateways      []netip.Addr  // option 3; default our own address; empty: not sent
+	DNS           []netip.Addr  // option 6; empty: whatever resolvers the WAN has
+	NoDNS         bool          // option 6 is not sent; DNS is empty then
+	Serve         bool          // false: answer nobody
+	StaticOnly    bool          // answer only machines in Hosts
+	Authoritative bool          // NAK what is wrong even if we never gave it
+}
+
+// WAN is the port towards the provider.
+type WAN struct {
+	Enabled    bool   // false: leave the port alone; it is not LAN.Device if true
+	Device     string // port or VLAN, such as wan or eth0.2
+	Hostname   string // option 12; empty: not sent
+	ClientID   []byte // option 61 with its type byte, 2 to 255 bytes; nil: by MAC
+	VendorID   string // option 60; empty: not sent
+	Broadcast  bool   // set the broadcast flag
+	Release    bool   // RELEASE on orderly shutdown
+	PeerDNS    bool   // use the resolvers the provider names
+	DNS        []netip.Addr
+	Metric     int    // of the default route
+	ResolvFile string // absolute path of the resolver file to write
+}
+
+// A Host is a machine the owner knows by its MAC addresses.
+type Host struct {
+	Name      string // LDH labels; may be empty
+	MACs      [][6]byte
+	Addr      netip.Addr    // in the LAN, not ours; invalid: any from the pool
+	Ignore    bool          // never answer it; Addr is invalid then
+	LeaseTime time.Duration // 0: that of the LAN
+	Line      int           // where it was written; for messages only
+}
+
+// Ring is where leases are kept.
+type Ring struct {
+	Path string // absolute
+}
+
+// Page is the status page on the LAN address.
+type Page struct {
+	Port uint16 // TCP; 0: no page
+}
+
+// Default returns what is in force without a file.
+func Default() Config {
+	lan := netip.MustParsePrefix("192.168.1.1/24")
+	first, last, _ := pool(lan, defaultStart, defaultLimit)
+	return Config{
+		LAN: LAN{
+			Device:        "br-lan",
+			Addr:          lan,
+			First:         first,
+			Last:          last,
+			LeaseTime:     12 * time.Hour,
+			Domain:        "lan",
+			Gateways:      []netip.Addr{lan.Addr()},
+			Serve:         true,
+			Authoritative: true,
+		},
+		WAN: WAN{
+			Enabled:    true,
+			Device:     "wan",
+			PeerDNS:    true,
+			ResolvFile: "/tmp/resolv.conf",
+		},
+		Ring: Ring{Path: "/etc/leasehold.ring"},
+		Page: Page{Port: 80},
+	}
+}
+
+// Parse reads UCI text; name is the file's name in problems. The Config is
+// always usable: what is wrong is left out of it and listed, by line.
+func Parse(name string, text []byte) (Config, []Problem) {
+	sections, problems := ParseUCI(name, text)
+	r := reader{Config: Default(), report: report{name, problems}}
+	b := r.assign(sections)
+	r.readLAN(b.lan)
+	r.readDNSMasq(b.dnsmasq)
+	r.readDHCP(b.dhcp)
+	r.readWAN(b.wan)
+	r.readLeasehold(b.leasehold)
+	r.readHosts(b.hosts)
+	r.sort()
+	return r.Config, r.problems
+}
+
+// A reader fills in a Config section by section.
+type reader struct {
+	Config
+	report
+}
+
+// blocks are the sections that are ours. Those that were not written are
+// empty, not nil, so that reading them leaves the defaults.
+type blocks struct {
+	lan, wan, dhcp, dnsmasq, leasehold *block
+	hosts                              []*block
+}
+
+// assign finds out which section is what, and says which are nothing to us.
+func (r *reader) assign(sections []Section) blocks {
+	var b blocks
+	for _, s := range merge(sections) {
+		blk := newBlock(&r.report, s)
+		switch {
+		case !ourPackage(s.Package):
+			r.warn(s.Line, "%s of package %s is not ours", blk, s.Package)
+		case s.Type == "interface":
+			b.assignInterface(blk)
+		case s.Type == "dhcp":
+			b.assignDHCP(blk)
+		case s.Type == "host":
+			b.hosts = append(b.hosts, blk)
+		case s.Type == "dnsmasq":
+			b.dnsmasq = once(b.dnsmasq, blk)
+		case s.Type == "leasehold":
+			b.leasehold = once(b.leasehold, blk)
+		default:
+			r.warn(s.Line, "%s is not ours", blk)
+		}
+	}
+	for _, p := range []**block{&b.lan, &b.wan, &b.dhcp, &b.dnsmasq, &b.leasehold} {
+		if *p == nil {
+			*p = newBlock(&r.report, Section{})
+		}
+	}
+	return b
+}
+
+// ourPackage leaves out those of `uci export` that use our section types for
+// something else, such as mwan3.
+func ourPackage(name string) bool {
+	switch name {
+	case "", "network", "dhcp", "leasehold":
+		return true
+	}
+	return false
+}
+
+// merge joins sections of the same type and name, as libuci does, keeping the
+// place of the first.
+func merge(sections []Section) []Section {
+	type key struct{ pkg, typ, name string }
+	var merged []Section
+	at := map[key]int{}
+	for _, s := range sections {
+		k := key{s.Package, s.Type, s.Name}
+		i, known := at[k]
+		if s.Name != "" && known {
+			merged[i].Options = append(merged[i].Options, s.Options...)
+			continue
+		}
+		at[k] = len(merged)
+		merged = append(merged, s)
+	}
+	return merged
+}
+
+func (b *blocks) assignInterface(blk *block) {
+	switch blk.Name {
+	case "lan":
+		b.lan = once(b.lan, blk)
+	case "wan":
+		b.wan = once(b.wan, blk)
+	case "loopback", "wan6":
+		// In every OpenWrt file; not worth a word.
+	case "":
+		blk.warn(blk.Line, "%s has no name; ours are 'lan' and 'wan'", blk)
+	default:
+		blk.warn(blk.Line, "%s is left alone; ours are 'lan' and 'wan'", blk)
+	}
+}
+
+func (b *blocks) assignDHCP(blk *block) {
+	net := blk.Name
+	set(blk, "interface", &net, word)
+	switch net {
+	case "lan":
+		b.dhcp = once(b.dhcp, blk)
+	case "wan":
+		// `ignore 1` in every OpenWrt file; we never serve there.
+	default:
+		blk.warn(blk.Line, "%s for interface %s: only 'lan' is served", blk, show(net))
+	}
+}
+
+// once keeps the first of several sections for the same thing.
+func once(first, next *block) *block {
+	if first == nil {
+		return next
+	}
+	next.warn(next.Line, "%s: the one in line %d is in force", next, first.Line)
+	return first
+}

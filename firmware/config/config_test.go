@@ -1,0 +1,777 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func addrs(all ...string) []netip.Addr {
+	var a []netip.Addr
+	for _, s := range all {
+		a = append(a, addr(s))
+	}
+	return a
+}
+
+// onLAN is what changes in the defaults with the router's address.
+func onLAN(own, first, last string) func(*Config) {
+	return func(c *Config) {
+		c.LAN.Addr = netip.MustParsePrefix(own)
+		c.LAN.Gateways = []netip.Addr{c.LAN.Addr.Addr()}
+		c.LAN.First, c.LAN.Last = addr(first), addr(last)
+	}
+}
+
+func asDefault(*Config) {}
+
+// try parses text and compares the outcome with the defaults as changed by
+// want, and the problems with the given beginnings, line by line.
+func try(t *testing.T, text string, want func(*Config), problems ...string) {
+	t.Helper()
+	got, said := Parse("f", []byte(text))
+	wanted := Default()
+	want(&wanted)
+	if !reflect.DeepEqual(got, wanted) {
+		t.Errorf("Parse(%.200q)\n got %+v\nwant %+v", text, got, wanted)
+	}
+	if err := check(got); err != nil {
+		t.Errorf("Parse(%.200q) is not usable: %v", text, err)
+	}
+	for i := range max(len(said), len(problems)) {
+		switch {
+		case i >= len(said):
+			t.Errorf("Parse(%.200q) does not say %q", text, problems[i])
+		case i >= len(problems):
+			t.Errorf("Parse(%.200q) says %q", text, said[i])
+		case !strings.HasPrefix(said[i].String(), "f:"+problems[i]):
+			t.Errorf("Parse(%.200q)\nsays %s\nnot f:%s", text, said[i], problems[i])
+		}
+	}
+}
+
+// check is what every Config of Parse has to satisfy, whatever the text.
+func check(c Config) error {
+	return errors.Join(checkLAN(c.LAN), checkWAN(c), checkHosts(c))
+}
+
+func checkLAN(l LAN) error {
+	size := toUint(l.Last) - toUint(l.First) + 1
+	switch {
+	case l.Device == "":
+		return errors.New("LAN without a device")
+	case !l.Addr.Addr().Is4() || l.Addr.Bits() < 8 || l.Addr.Bits() > 30 || !usable(l.Addr, l.Addr.Addr()):
+		return fmt.Errorf("LAN address %v", l.Addr)
+	case !usable(l.Addr, l.First) || !usable(l.Addr, l.Last) || l.Last.Less(l.First) || size > MaxPool:
+		return fmt.Errorf("pool %v to %v of %v", l.First, l.Last, l.Addr)
+	case l.First == l.Last && l.First == l.Addr.Addr():
+		return errors.New("pool of nothing but our own address")
+	case !inBounds(l.LeaseTime):
+		return fmt.Errorf("lease time %v", l.LeaseTime)
+	case l.NoDNS && l.DNS != nil, len(l.DNS) > maxAddrs, len(l.Gateways) > maxAddrs:
+		return fmt.Errorf("DNS %v, gateways %v", l.DNS, l.Gateways)
+	}
+	return nil
+}
+
+func inBounds(d time.Duration) bool {
+	return d == Infinite || d >= MinLeaseTime && d <= MaxLeaseTime && d%time.Second == 0
+}
+
+func checkWAN(c Config) error {
+	w := c.WAN
+	switch {
+	case w.Device == "" || w.Enabled && w.Device == c.LAN.Device:
+		return fmt.Errorf("WAN device %q", w.Device)
+	case w.ClientID != nil && (len(w.ClientID) < 2 || len(w.ClientID) > 255):
+		return fmt.Errorf("client id %x", w.ClientID)
+	case len(w.Hostname) > 255 || len(w.VendorID) > 255 || w.Metric < 0:
+		return fmt.Errorf("WAN %+v", w)
+	case !filepath.IsAbs(w.ResolvFile) || !filepath.IsAbs(c.Ring.Path):
+		return fmt.Errorf("files %q and %q", w.ResolvFile, c.Ring.Path)
+	}
+	return nil
+}
+
+func checkHosts(c Config) error {
+	seen := map[any]bool{}
+	once := func(k any) bool { defer func() { seen[k] = true }(); return !seen[k] }
+	for _, h := range c.Hosts {
+		ok := len(h.MACs) > 0 && !(h.Ignore && h.Addr.IsValid())
+		for _, m := range h.MACs {
+			ok = ok && once(m) && m[0]&1 == 0
+		}
+		if h.Addr.IsValid() {
+			ok = ok && once(h.Addr) && usable(c.LAN.Addr, h.Addr) && h.Addr != c.LAN.Addr.Addr()
+		}
+		if h.Name != "" {
+			_, err := domainName(h.Name)
+			ok = ok && err == nil
+		}
+		if !ok || h.LeaseTime != 0 && !inBounds(h.LeaseTime) {
+			return fmt.Errorf("host %+v", h)
+		}
+	}
+	return nil
+}
+
+func TestDefault(t *testing.T) {
+	try(t, "", asDefault)
+	l := Default().LAN
+	if l.First != addr("192.168.1.100") || l.Last != addr("192.168.1.249") {
+		t.Errorf("default pool is %v to %v", l.First, l.Last)
+	}
+}
+
+func TestLAN(t *testing.T) {
+	const lan = "config interface 'lan'\n"
+	for _, tt := range []struct {
+		text    string
+		want    func(*Config)
+		problem string
+	}{
+		{"option device 'eth1'", func(c *Config) { c.LAN.Device = "eth1" }, ""},
+		{"option ifname 'eth1'", func(c *Config) { c.LAN.Device = "eth1" }, ""},
+		{"option ifname 'eth0.1 eth2'; option type 'bridge'", asDefault, ""},
+		{"option device '@wan'", asDefault, "2: option 'device': '@wan': aliases"},
+		{"option device 'a-name-too-long-for-it'", asDefault, "2: option 'device': 'a-name-too"},
+		{"option device 'a/b'", asDefault, "2: option 'device': 'a/b' is no device"},
+		{"option device 'eth1", asDefault, "2: the quote ' opened here is never closed"},
+
+		{"list ipaddr '10.0.0.1/24'", onLAN("10.0.0.1/24", "10.0.0.100", "10.0.0.249"), ""},
+		{"option ipaddr '10.0.0.1/24'", onLAN("10.0.0.1/24", "10.0.0.100", "10.0.0.249"), ""},
+		{"option ipaddr 10.0.0.1\noption netmask 255.255.0.0", onLAN("10.0.0.1/16", "10.0.0.100", "10.0.0.249"), ""},
+		{"option ipaddr 10.0.0.1\noption netmask 16", onLAN("10.0.0.1/16", "10.0.0.100", "10.0.0.249"), ""},
+		{"option ipaddr 10.0.0.1/255.0.0.0", onLAN("10.0.0.1/8", "10.0.0.100", "10.0.0.249"), ""},
+		{"option ipaddr 10.0.0.1/25", onLAN("10.0.0.1/25", "10.0.0.100", "10.0.0.126"), ""},
+		{"option ipaddr 10.0.0.1/28", onLAN("10.0.0.1/28", "10.0.0.1", "10.0.0.14"), ""},
+		{"option ipaddr 10.0.0.2/30", onLAN("10.0.0.2/30", "10.0.0.1", "10.0.0.2"), ""},
+		{"option ipaddr 10.0.0.1", onLAN("10.0.0.1/24", "10.0.0.100", "10.0.0.249"),
+			"2: warning: option 'ipaddr': '10.0.0.1' has no netmask; /24"},
+		{"list ipaddr 10.0.0.1/24\nlist ipaddr 10.0.1.1/24", onLAN("10.0.0.1/24", "10.0.0.100", "10.0.0.249"),
+			"3: warning: option 'ipaddr': only the first address, '10.0.0.1/24'"},
+		{"option ipaddr 10.0.0.1\noption netmask 255.0.255.0", onLAN("10.0.0.1/24", "10.0.0.100", "10.0.0.249"),
+			"3: option 'netmask': '255.0.255.0' is no netmask: its ones have gaps"},
+		{"option ipaddr 10.0.0.300/24", asDefault, "2: option 'ipaddr': '10.0.0.300' is no IPv4"},
+		{"option ipaddr 10.0.0.0/24", asDefault, "2: option 'ipaddr': '10.0.0.0/24' is the first or last of its network and no machine's; try 10.0.0.1"},
+		{"option ipaddr 10.0.0.255/24", asDefault, "2: option 'ipaddr': '10.0.0.255/24' is the first or last"},
+		{"option ipaddr 10.0.0.1/31", asDefault, "2: option 'ipaddr': '10.0.0.1/31': the network must be /8 to /30"},
+		{"option ipaddr 10.0.0.1/7", asDefault, "2: option 'ipaddr': '10.0.0.1/7': the network must"},
+		{"option ipaddr 10.0.0.1/x", asDefault, "2: option 'ipaddr': 'x' is no netmask"},
+		{"option ipaddr 127.0.0.1/8", asDefault, "2: option 'ipaddr': '127.0.0.1' cannot be"},
+		{"option ipaddr 224.0.0.1/8", asDefault, "2: option 'ipaddr': '224.0.0.1' cannot be"},
+		{"option ipaddr fe80::1/64", asDefault, "2: option 'ipaddr': 'fe80::1': IPv6"},
+
+		{"list dns 9.9.9.9\nlist dns 1.1.1.1", func(c *Config) { c.LAN.DNS = addrs("9.9.9.9", "1.1.1.1") }, ""},
+		{"option dns '9.9.9.9 1.1.1.1'", func(c *Config) { c.LAN.DNS = addrs("9.9.9.9", "1.1.1.1") }, ""},
+		{"list dns 9.9.9\nlist dns 1.1.1.1", func(c *Config) { c.LAN.DNS = addrs("1.1.1.1") },
+			"2: option 'dns': '9.9.9' is no IPv4"},
+		{"list dns 1.1.1.1\nlist dns 2620:fe::fe", func(c *Config) { c.LAN.DNS = addrs("1.1.1.1") },
+			"3: warning: option 'dns': '2620:fe::fe': IPv6 is not served"},
+
+		{"option proto static", asDefault, ""},
+		{"option proto dhcp", func(c *Config) { c.LAN.Serve = false }, "2: option 'proto': 'dhcp': the LAN needs"},
+		{"option disabled 1", func(c *Config) { c.LAN.Serve = false }, ""},
+		{"option auto no", func(c *Config) { c.LAN.Serve = false }, ""},
+		{"option disabled maybe", asDefault, "2: option 'disabled': 'maybe' is neither 1 nor 0"},
+
+		{"option ip6assign 60\noption mtu 1500", asDefault, "1: warning: config interface 'lan': without effect here: ip6assign, mtu"},
+		{"option devise eth1", asDefault, "2: option 'devise' is not known in config interface 'lan': did you mean 'device'?"},
+		{"option colour red", asDefault, "2: option 'colour' is not known in config interface 'lan'"},
+		{"option colour ''", asDefault, ""},
+	} {
+		try(t, lan+tt.text, tt.want, maybe(tt.problem)...)
+	}
+}
+
+func maybe(problem string) []string {
+	if problem == "" {
+		return nil
+	}
+	return []string{problem}
+}
+
+func TestPool(t *testing.T) {
+	pool := func(first, last string) func(*Config) {
+		return func(c *Config) { c.LAN.First, c.LAN.Last = addr(first), addr(last) }
+	}
+	const own = "config interface lan;option ipaddr "
+	for _, tt := range []struct {
+		text    string
+		want    func(*Config)
+		problem string
+	}{
+		{"\nconfig dhcp lan;option start 10;option limit 20", pool("192.168.1.10", "192.168.1.29"), ""},
+		{"\nconfig dhcp lan;option start 10", pool("192.168.1.10", "192.168.1.159"), ""},
+		{"\nconfig dhcp lan;option start 200", pool("192.168.1.200", "192.168.1.254"), ""},
+		{"\nconfig dhcp lan;option limit 1", pool("192.168.1.100", "192.168.1.100"), ""},
+		{"\nconfig dhcp lan;option start 192.168.1.50", pool("192.168.1.50", "192.168.1.199"), ""},
+		{"\nconfig dhcp lan;option start 0;option limit 10", pool("192.168.1.1", "192.168.1.9"),
+			"2: warning: start 0 and limit 10: the pool is 192.168.1.1 to 192.168.1.9, 9 addresses"},
+		{"\nconfig dhcp lan;option start 200;option limit 150", pool("192.168.1.200", "192.168.1.254"),
+			"2: warning: start 200 and limit 150: the pool is 192.168.1.200 to 192.168.1.254, 55"},
+		{"\nconfig dhcp lan;option start 300", asDefault, "2: start 300 and limit 150: no address of 192.168.1.0/24"},
+		{"\nconfig dhcp lan;option start 255;option limit 9", asDefault, "2: start 255 and limit 9: no address"},
+		{"\nconfig dhcp lan;option start 1;option limit 1", asDefault, "2: start 1 and limit 1: no address"},
+		{"\nconfig dhcp lan;option limit 0", asDefault, "2: option 'limit': '0' is no number from 1"},
+		{"\nconfig dhcp lan;option start -5", asDefault, "2: option 'start': '-5' is no number from 0"},
+		{"\nconfig dhcp lan;option start 10.0.0.9", asDefault, "2: option 'start': '10.0.0.9' is no number"},
+		{"\nconfig dhcp lan;option start 99999999999999999999", asDefault, "2: option 'start': '9999"},
+		{own + "10.1.1.1/8\nconfig dhcp lan;option start 1;option limit 16000000",
+			onLAN("10.1.1.1/8", "10.0.0.1", "10.1.0.0"),
+			"2: warning: start 1 and limit 16000000: the pool is 10.0.0.1 to 10.1.0.0, 65536"},
+		{own + "10.1.1.1/28\nconfig dhcp lan;option start 100;option limit 150",
+			onLAN("10.1.1.1/28", "10.1.1.1", "10.1.1.14"),
+			"2: start 100 and limit 150: no address of 10.1.1.0/28"},
+		{own + "10.1.1.1/28\nconfig dhcp lan;option start 4;option limit 5",
+			onLAN("10.1.1.1/28", "10.1.1.4", "10.1.1.8"), ""},
+	} {
+		try(t, tt.text, tt.want, maybe(tt.problem)...)
+	}
+}
+
+func TestDHCP(t *testing.T) {
+	const dhcp = "config dhcp 'lan'\noption interface 'lan'\n"
+	off := func(c *Config) { c.LAN.Serve = false }
+	term := func(d time.Duration) func(*Config) { return func(c *Config) { c.LAN.LeaseTime = d } }
+	gateways := func(all ...string) func(*Config) {
+		return func(c *Config) { c.LAN.Gateways = addrs(all...) }
+	}
+	dns := func(all ...string) func(*Config) { return func(c *Config) { c.LAN.DNS = addrs(all...) } }
+	domain := func(s string) func(*Config) { return func(c *Config) { c.LAN.Domain = s } }
+	for _, tt := range []struct {
+		text    string
+		want    func(*Config)
+		problem string
+	}{
+		{"option leasetime 45", term(45 * time.Second), ""},
+		{"option leasetime 45s", term(45 * time.Second), ""},
+		{"option leasetime 30m", term(30 * time.Minute), ""},
+		{"option leasetime 6H", term(6 * time.Hour), ""},
+		{"option leasetime 2d", term(48 * time.Hour), ""},
+		{"option leasetime 1w", term(168 * time.Hour), ""},
+		{"option leasetime infinite", term(Infinite), ""},
+		{"option leasetime ''", asDefault, ""},
+		{"option leasetime 30m\noption leasetime ''", asDefault, ""},
+		{"option leasetime 30m\noption leasetime 40m", term(40 * time.Minute), ""},
+		{"list leasetime 30m\nlist leasetime 40m", term(30 * time.Minute), "4: warning: option 'leasetime': takes one value"},
+		{"option leasetime 9s", term(MinLeaseTime), "3: warning: option 'leasetime': '9s' is too short, 10s is used"},
+		{"option leasetime 4294967295", term(MaxLeaseTime), "3: warning: option 'leasetime': '4294967295' is longer"},
+		{"option leasetime 9999999999w", term(MaxLeaseTime), "3: warning: option 'leasetime': '9999999999w' is longer"},
+		{"option leasetime 99999999999999999999", term(MaxLeaseTime), "3: warning: option 'leasetime': '999999999999"},
+		{"option leasetime 0", asDefault, "3: option 'leasetime': '0' is no lease time"},
+		{"option leasetime 12x", asDefault, "3: option 'leasetime': '12x' is no lease time such as 12h"},
+		{"option leasetime h", asDefault, "3: option 'leasetime': 'h' is no"},
+		{"option leasetime 1h30m", asDefault, "3: option 'leasetime': '1h30m' is no"},
+		{"option leasetime '12h\noption start '7", asDefault, "3: option 'leasetime': '12h\\noption start 7' has a line break"},
+
+		{"option ignore 1", off, ""},
+		{"option ignore on", off, ""},
+		{"option ignore 0", asDefault, ""},
+		{"option ignore 2", asDefault, "3: option 'ignore': '2' is neither 1 nor 0"},
+		{"option dhcpv4 server", asDefault, ""},
+		{"option dhcpv4 disabled", off, ""},
+		{"option dhcpv4 relay", off, "3: option 'dhcpv4': relaying is not supported"},
+		{"option dhcpv4 sever", asDefault, "3: option 'dhcpv4': 'sever' is neither server nor"},
+		{"option dynamicdhcp 0", func(c *Config) { c.LAN.StaticOnly = true }, ""},
+
+		{"list dhcp_option 3,192.168.1.2", gateways("192.168.1.2"), ""},
+		{"list dhcp_option option:router,192.168.1.2,192.168.1.3", gateways("192.168.1.2", "192.168.1.3"), ""},
+		{"list dhcp_option 3,0.0.0.0", asDefault, ""},
+		{"list dhcp_option 3", gateways(), ""},
+		{"list dhcp_option 6,1.1.1.1,9.9.9.9", dns("1.1.1.1", "9.9.9.9"), ""},
+		{"option dhcp_option '6,1.1.1.1 3,192.168.1.9'", func(c *Config) {
+			c.LAN.DNS, c.LAN.Gateways = addrs("1.1.1.1"), addrs("192.168.1.9")
+		}, ""},
+		{"list dhcp_option 6,1.1.1.1\nlist dhcp_option option:dns-server,9.9.9.9", dns("1.1.1.1", "9.9.9.9"), ""},
+		{"list dhcp_option 6", func(c *Config) { c.LAN.NoDNS = true }, ""},
+		{"list dhcp_option 6,", func(c *Config) { c.LAN.NoDNS = true }, ""},
+		{"list dhcp_option 6,0.0.0.0", dns("192.168.1.1"), ""},
+		{"list dhcp_option 6,1.1.1.1,9.9.9", dns("1.1.1.1"), "3: option 'dhcp_option': '9.9.9' is no IPv4"},
+		{"list dhcp_option 6,9.9.9", asDefault, "3: option 'dhcp_option': '9.9.9' is no IPv4"},
+		{"list dhcp_option 6" + strings.Repeat(",1.1.1.1", 64), dns(slices.Repeat([]string{"1.1.1.1"}, 63)...),
+			"3: option 'dhcp_option': more than 63 addresses"},
+		{"list dhcp_option 15,example.org", domain("example.org"), ""},
+		{"list dhcp_option option:domain-name,home", domain("home"), ""},
+		{"list dhcp_option 15", domain(""), ""},
+		{"list dhcp_option 15,-x", asDefault, "3: option 'dhcp_option': '-x' is no name of"},
+		{"list dhcp_option 6,1.1.1.1\nlist dhcp_option 42,10.0.0.1", dns("1.1.1.1"),
+			"4: option 'dhcp_option': '42' is not supported yet"},
+		{"list dhcp_option tag:x,6,1.1.1.1", asDefault, "3: option 'dhcp_option': 'tag:x' is not supported yet"},
+
+		{"option ra server\nlist ra_flags none", asDefault, "1: warning: config dhcp 'lan': without effect here: ra, ra_flags"},
+		{"option leastime 30m", asDefault, "3: option 'leastime' is not known in config dhcp 'lan': did you mean 'leasetime'?"},
+	} {
+		try(t, dhcp+tt.text, tt.want, maybe(tt.problem)...)
+	}
+}
+
+func TestDNSMasq(t *testing.T) {
+	for _, tt := range []struct {
+		text    string
+		want    func(*Config)
+		problem string
+	}{
+		{"option domain home.arpa", func(c *Config) { c.LAN.Domain = "home.arpa" }, ""},
+		{"option authoritative 0", func(c *Config) { c.LAN.Authoritative = false }, ""},
+		{"option domain a..b", asDefault, "2: option 'domain': 'a..b' is no name"},
+		{"option boguspriv 1\noption leasefile /tmp/x", asDefault, "1: warning: config dnsmasq: without effect here: boguspriv, leasefile"},
+		{"option domian x", asDefault, "2: option 'domian' is not known in config dnsmasq: did you mean 'domain'?"},
+		{"option domain x\nconfig dnsmasq\noption domain y", func(c *Config) { c.LAN.Domain = "x" },
+			"3: warning: config dnsmasq: the one in line 1 is in force"},
+		{"option domain x\nconfig dhcp lan\nlist dhcp_option 15,y", func(c *Config) { c.LAN.Domain = "y" }, ""},
+	} {
+		try(t, "config dnsmasq\n"+tt.text, tt.want, maybe(tt.problem)...)
+	}
+}
+
+func TestWAN(t *testing.T) {
+	off := func(c *Config) { c.WAN.Enabled = false }
+	id := func(b ...byte) func(*Config) { return func(c *Config) { c.WAN.ClientID = b } }
+	for _, tt := range []struct {
+		text    string
+		want    func(*Config)
+		problem string
+	}{
+		{"option proto dhcp", asDefault, ""},
+		{"option proto none", off, ""},
+		{"option proto pppoe\noption username x", off, "2: option 'proto': 'pppoe' is not supported; the WAN port is"},
+		{"option disabled 1", off, ""},
+		{"option auto 0", off, ""},
+		{"option device eth0.2", func(c *Config) { c.WAN.Device = "eth0.2" }, ""},
+		{"option ifname eth0.2", func(c *Config) { c.WAN.Device = "eth0.2" }, ""},
+		{"option device br-lan", func(c *Config) { c.WAN.Enabled, c.WAN.Device = false, "br-lan" },
+			"2: option 'device': 'br-lan' is the LAN; the WAN port is left alone"},
+		{"option device br-lan\noption disabled 1", func(c *Config) { c.WAN.Enabled, c.WAN.Device = false, "br-lan" }, ""},
+		{"config interface lan\noption device wan", func(c *Config) { c.WAN.Enabled, c.LAN.Device = false, "wan" },
+			"1: option 'device': 'wan' is the LAN"},
+		{"option hostname 'my router'", func(c *Config) { c.WAN.Hostname = "my router" }, ""},
+		{"option hostname '*'", asDefault, ""},
+		{"option hostname 'Küche'", asDefault, "2: option 'hostname': 'K\\u00fcche' has characters that"},
+		{"option vendorid 'it'\\''s'", func(c *Config) { c.WAN.VendorID = "it's" }, ""},
+		{"option vendorid " + strings.Repeat("x", 256), asDefault, "2: option 'vendorid': 'xxx"},
+		{"option clientid 01aaBB", id(1, 0xaa, 0xbb), ""},
+		{"option clientid 01:aa:bb", id(1, 0xaa, 0xbb), ""},
+		{"option clientid 0x01aabb", id(1, 0xaa, 0xbb), ""},
+		{"option clientid router", asDefault, "2: option 'clientid': 'router' is not written in pairs"},
+		{"option clientid 01", asDefault, "2: option 'clientid': '01' has 1 bytes, not 2 to 255"},
+		{"option broadcast 1", func(c *Config) { c.WAN.Broadcast = true }, ""},
+		{"option norelease 0", func(c *Config) { c.WAN.Release = true }, ""},
+		{"option norelease 1", asDefault, ""},
+		{"option peerdns 0\nlist dns 9.9.9.9", func(c *Config) { c.WAN.PeerDNS, c.WAN.DNS = false, addrs("9.9.9.9") }, ""},
+		{"option metric 20", func(c *Config) { c.WAN.Metric = 20 }, ""},
+		{"option metric -1", asDefault, "2: option 'metric': '-1' is no number from 0 to 2147483647"},
+		{"option metric 99999999999", asDefault, "2: option 'metric': '99999999999' is no number"},
+		{"option reqopts '121'\nlist sendopts '60:x'", asDefault, "1: warning: config interface 'wan': without effect here: reqopts, sendopts"},
+		{"option hostnam x", asDefault, "2: option 'hostnam' is not known in config interface 'wan': did you mean 'hostname'?"},
+	} {
+		try(t, "config interface wan\n"+tt.text, tt.want, maybe(tt.problem)...)
+	}
+}
+
+func TestLeasehold(t *testing.T) {
+	for _, tt := range []struct {
+		text    string
+		want    func(*Config)
+		problem string
+	}{
+		{"option ring /overlay/ring", func(c *Config) { c.Ring.Path = "/overlay/ring" }, ""},
+		{"option ring ring", asDefault, "2: option 'ring': 'ring' is no file name that begins with /"},
+		{"option ring /etc/", asDefault, "2: option 'ring': '/etc/' is no file name"},
+		{"option page_port 8080", func(c *Config) { c.Page.Port = 8080 }, ""},
+		{"option page_port 0", func(c *Config) { c.Page.Port = 0 }, ""},
+		{"option page_port 65536", asDefault, "2: option 'page_port': '65536' is no number from 0 to 65535"},
+		{"option resolv_file /run/resolv", func(c *Config) { c.WAN.ResolvFile = "/run/resolv" }, ""},
+		{"option pageport 1", asDefault, "2: option 'pageport' is not known in config leasehold: did you mean 'page_port'?"},
+		{"option other 1", asDefault, "2: option 'other' is not known in config leasehold"},
+	} {
+		try(t, "config leasehold\n"+tt.text, tt.want, maybe(tt.problem)...)
+	}
+}
+
+func TestHosts(t *testing.T) {
+	mac := func(last byte) [6]byte { return [6]byte{0, 0x11, 0x22, 0x33, 0x44, last} }
+	one := func(h Host) func(*Config) {
+		h.Line = 1
+		if h.MACs == nil {
+			h.MACs = [][6]byte{mac(0x55)}
+		}
+		return func(c *Config) { c.Hosts = []Host{h} }
+	}
+	const card = "option mac 00:11:22:33:44:55\n"
+	for _, tt := range []struct {
+		text    string
+		want    func(*Config)
+		problem string
+	}{
+		{card, one(Host{}), ""},
+		{"option mac 0:11:22:33:44:55", one(Host{}), ""},
+		{"option mac 00-11-22-33-44-55", one(Host{}), ""},
+		{"list mac 00:11:22:33:44:55\nlist mac 00:11:22:33:44:5a", one(Host{MACs: [][6]byte{mac(0x55), mac(0x5a)}}), ""},
+		{"option mac '00:11:22:33:44:55 00:11:22:33:44:5A'", one(Host{MACs: [][6]byte{mac(0x55), mac(0x5a)}}), ""},
+		{"option mac '00:11:22:33:44:55 00:11:22:33:44:55'", one(Host{}), ""},
+		{"list mac 00:11:22:33:44:55\nlist mac 00:11", one(Host{}), "3: option 'mac': '00:11' is no MAC address"},
+		{"option mac 00:11:22:33:44:5g", asDefault, "2: option 'mac': '00:11:22:33:44:5g' is no MAC"},
+		{"option mac 000:11:22:33:44:5", asDefault, "2: option 'mac': '000:11:22:33:44:5' is no MAC"},
+		{"option mac 01:11:22:33:44:55", asDefault, "2: option 'mac': '01:11:22:33:44:55' is a MAC address of many"},
+		{"option mac 00:00:00:00:00:00", asDefault, "2: option 'mac': '00:00:00:00:00:00' is nobody's"},
+		{"option mac 00:11:22:*:*:*", asDefault, "2: option 'mac': '00:11:22:*:*:*': patterns are not"},
+		{"option name x", asDefault, "1: warning: config host is left out: a host without a mac"},
+		{"option name x\noption mac ''", asDefault, "1: warning: config host is left out: a host without a mac"},
+
+		{card + "option ip 192.168.1.20", one(Host{Addr: addr("192.168.1.20")}), ""},
+		{card + "option ip 192.168.1.150", one(Host{Addr: addr("192.168.1.150")}), ""},
+		{card + "option ip ignore", one(Host{Ignore: true}), ""},
+		{card + "option ip ''", one(Host{}), ""},
+		{card + "option ip 192.168.1.1", asDefault, "3: option 'ip': '192.168.1.1' is the router's own address; the host is left out"},
+		{card + "option ip 192.168.1.0", asDefault, "3: option 'ip': '192.168.1.0' is the first or last of"},
+		{card + "option ip 192.168.1.255", asDefault, "3: option 'ip': '192.168.1.255' is the first or last of"},
+		{card + "option ip 192.168.2.5", asDefault, "3: option 'ip': '192.168.2.5' is outside the LAN 192.168.1.0/24"},
+		{card + "option ip 192.168.1", asDefault, "3: option 'ip': '192.168.1' is no IPv4 address; the host is left out"},
+
+		{card + "option name my-pc", one(Host{Name: "my-pc"}), ""},
+		{card + "option name my_pc", one(Host{}), "3: option 'name': 'my_pc' is no name of letters"},
+		{card + "option name '<script>'", one(Host{}), "3: option 'name': '<script>' is no name of"},
+		{card + "option leasetime 1h", one(Host{LeaseTime: time.Hour}), ""},
+		{card + "option leasetime infinite", one(Host{LeaseTime: Infinite}), ""},
+		{card + "option leasetime soon", one(Host{}), "3: option 'leasetime': 'soon' is no lease time"},
+		{card + "option enable 0\noption ip nonsense", asDefault, ""},
+		{card + "option enable 1", one(Host{}), ""},
+		{card + "option tag x\noption dns 1", one(Host{}), "1: warning: config host: without effect here: tag, dns"},
+		{card + "option ipaddr 1", one(Host{}), "3: option 'ipaddr' is not known in config host"},
+	} {
+		try(t, "config host\n"+tt.text, tt.want, maybe(tt.problem)...)
+	}
+}
+
+func TestOfTwoHostsTheFirstGoodOneGetsIt(t *testing.T) {
+	const text = `config host
+	option mac '00:00:00:00:00:01'
+	option ip '192.168.7.7'
+
+config host
+	option mac '00:00:00:00:00:01'
+	option ip '192.168.1.20'
+
+config host
+	option mac '00:00:00:00:00:02'
+	option ip '192.168.1.20'
+
+config host
+	list mac '00:00:00:00:00:01'
+	list mac '00:00:00:00:00:03'
+
+config host
+	option mac '00:00:00:00:00:03'
+`
+	mac := func(last byte) [][6]byte { return [][6]byte{{5: last}} }
+	try(t, text, func(c *Config) {
+		c.Hosts = []Host{
+			{MACs: mac(1), Addr: addr("192.168.1.20"), Line: 5},
+			{MACs: mac(3), Line: 13},
+		}
+	},
+		"3: option 'ip': '192.168.7.7' is outside",
+		"11: option 'ip': '192.168.1.20' belongs to the host in line 5",
+		"14: option 'mac': '00:00:00:00:00:01' belongs to the host in line 5",
+		"18: option 'mac': '00:00:00:00:00:03' belongs to the host in line 13",
+	)
+}
+
+// The order of sections means nothing, nor does writing one in two parts.
+func TestOrderOfSections(t *testing.T) {
+	try(t, `config host
+	option mac '00:00:00:00:00:01'
+	option ip '10.0.0.20'
+config dhcp 'lan'
+	option start 2
+config interface 'lan'
+	option ipaddr '10.0.0.1'
+config dhcp 'lan'
+	option limit 8
+config interface 'lan'
+	option netmask '255.255.255.0'
+`, func(c *Config) {
+		onLAN("10.0.0.1/24", "10.0.0.2", "10.0.0.9")(c)
+		c.Hosts = []Host{{MACs: [][6]byte{{5: 1}}, Addr: addr("10.0.0.20"), Line: 1}}
+	})
+}
+
+func TestSectionsOfOthers(t *testing.T) {
+	for _, tt := range []struct {
+		text    string
+		problem string
+	}{
+		{"config globals 'globals'\noption x 1", "1: warning: config globals 'globals' is not ours"},
+		{"config interface 'loopback'\noption proto static", ""},
+		{"config interface 'wan6'\noption proto dhcpv6", ""},
+		{"config interface 'guest'\noption proto dhcp", "1: warning: config interface 'guest' is left alone"},
+		{"config interface\noption proto dhcp", "1: warning: config interface has no name"},
+		{"config dhcp 'wan'\noption interface wan\noption ignore 1", ""},
+		{"config dhcp 'lan'\noption interface guest\noption ignore 1", "1: warning: config dhcp 'lan' for interface 'guest'"},
+		{"config dhcp\noption ignore 1", "1: warning: config dhcp for interface ''"},
+		{"package network\nconfig interface wan", ""},
+		{"package mwan3\nconfig interface wan\noption disabled 1", "2: warning: config interface 'wan' of package mwan3 is not ours"},
+	} {
+		try(t, tt.text, asDefault, maybe(tt.problem)...)
+	}
+}
+
+func TestSecondPoolIsNotInForce(t *testing.T) {
+	try(t, "config dhcp\noption interface lan\noption start 50\nconfig dhcp b\noption interface lan\noption start 200",
+		func(c *Config) { c.LAN.First, c.LAN.Last = addr("192.168.1.50"), addr("192.168.1.199") },
+		"4: warning: config dhcp 'b': the one in line 1 is in force")
+}
+
+// One text with something wrong in every section and something right after it.
+func TestBadEntrySpoilsOnlyItself(t *testing.T) {
+	const text = `config interface 'lan'
+	option device 'br lan'
+	option ipaddr '10.9.8.1'
+	option netmask '255.255.255.0'
+config dhcp 'lan'
+	option start 'many'
+	option limit '50'
+	option leasetime 'long'
+	option leasetim '5m'
+	list dhcp_option '6,8.8.8.8,8.8.4'
+config interface 'wan'
+	option clientid 'xyz'
+	option hostname 'me'
+config host 'a b'
+	option mac '00:00:00:00:00:01'
+config host 'c'
+	option mac '00:00:00:00:00:02'
+	option ip '10.9.8.7
+config leasehold
+	option page_port 'http'
+	option ring '/r'
+`
+	try(t, text, func(c *Config) {
+		onLAN("10.9.8.1/24", "10.9.8.100", "10.9.8.149")(c)
+		c.LAN.DNS = addrs("8.8.8.8")
+		c.WAN.Hostname = "me"
+		c.Hosts = []Host{{MACs: [][6]byte{{5: 2}}, Line: 16}}
+		c.Ring.Path = "/r"
+	},
+		"2: option 'device': 'br lan' is no device name",
+		"6: option 'start': 'many' is no number",
+		"8: option 'leasetime': 'long' is no lease time",
+		"9: option 'leasetim' is not known in config dhcp 'lan': did you mean 'leasetime'?",
+		"10: option 'dhcp_option': '8.8.4' is no IPv4",
+		"12: option 'clientid': 'xyz' is not written",
+		"14: section name 'a b' may have",
+		"18: the quote ' opened here is never closed",
+		"20: option 'page_port': 'http' is no number",
+	)
+}
+
+func TestOneSlip(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"start", "start", false},
+		{"start", "strat", true},
+		{"start", "tsart", true},
+		{"start", "stat", true},
+		{"start", "starts", true},
+		{"start", "stort", true},
+		{"start", "stop", false},
+		{"", "", false},
+		{"", "a", true},
+		{"ab", "ba", true},
+	} {
+		if oneSlip(tt.a, tt.b) != tt.want || oneSlip(tt.b, tt.a) != tt.want {
+			t.Errorf("oneSlip(%q, %q) = %v; want %v", tt.a, tt.b, !tt.want, tt.want)
+		}
+	}
+}
+
+func TestProblemString(t *testing.T) {
+	for _, tt := range []struct {
+		p    Problem
+		want string
+	}{
+		{Problem{File: "f", Line: 12, Text: "x"}, "f:12: x"},
+		{Problem{File: "f", Line: 12, Text: "x", Warning: true}, "f:12: warning: x"},
+		{Problem{File: "f", Text: "x"}, "f: x"},
+	} {
+		if got := tt.p.String(); got != tt.want {
+			t.Errorf("%+v is %q; want %q", tt.p, got, tt.want)
+		}
+	}
+}
+
+// Problems go to consoles and pages: nothing a user wrote may steer those.
+func TestProblemsArePrintable(t *testing.T) {
+	_, problems := Parse("f", []byte("config host\noption mac '\x1b[2J\x07\r'\noption name '"+
+		strings.Repeat("\u202e", 500)+"'\n\x1b[31m"))
+	if len(problems) != 3 {
+		t.Errorf("got %d problems: %v", len(problems), problems)
+	}
+	checkPrintable(t, problems)
+}
+
+func checkPrintable(t *testing.T, problems []Problem) {
+	t.Helper()
+	for _, p := range problems {
+		for _, c := range []byte(p.Text) {
+			if c < ' ' || c > '~' {
+				t.Fatalf("%q is not printable", p.Text)
+			}
+		}
+	}
+}
+
+func readFile(t testing.TB, name string) []byte {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// Whoever comes from OpenWrt brings both files as they are.
+func TestOpenWrtFilesAsTheyAre(t *testing.T) {
+	text := string(readFile(t, "openwrt-network")) + string(readFile(t, "openwrt-dhcp"))
+	try(t, text, func(c *Config) {
+		onLAN("192.168.8.1/24", "192.168.8.100", "192.168.8.249")(c)
+		c.LAN.Domain = "home"
+		c.WAN.Device = "eth0.2"
+		c.Hosts = []Host{{
+			Name: "nas",
+			MACs: [][6]byte{{0, 0x11, 0x32, 0xaa, 0xbb, 0xcc}},
+			Addr: addr("192.168.8.10"),
+			Line: 86,
+		}}
+	},
+		"7: warning: config globals 'globals' is not ours",
+		"11: warning: config device is not ours",
+		"17: warning: config interface 'lan': without effect here: ip6assign",
+		"23: warning: config device is not ours",
+		"35: warning: config switch is not ours",
+		"40: warning: config switch_vlan is not ours",
+		"46: warning: config dnsmasq: without effect here: domainneeded, boguspriv",
+		"65: warning: config dhcp 'lan': without effect here: dhcpv6, ra, ra_flags",
+		"80: warning: config odhcpd 'odhcpd' is not ours",
+		"86: warning: config host: without effect here: dns",
+	)
+}
+
+func TestCompleteExampleHasNoProblems(t *testing.T) {
+	try(t, string(readFile(t, "leasehold.conf")), func(c *Config) {
+		c.LAN.DNS = addrs("1.1.1.1", "9.9.9.9")
+		c.WAN.Hostname = "router"
+		c.WAN.ClientID = []byte{1, 2, 3, 4, 0xaa, 0xbb}
+		c.WAN.VendorID = "leasehold"
+		c.WAN.PeerDNS = false
+		c.WAN.DNS = addrs("9.9.9.9")
+		c.WAN.Metric = 10
+		c.Hosts = []Host{
+			{
+				Name:      "printer",
+				MACs:      [][6]byte{{0, 0x11, 0x22, 0x33, 0x44, 0x55}, {0, 0x11, 0x22, 0x33, 0x44, 0x56}},
+				Addr:      addr("192.168.1.20"),
+				LeaseTime: Infinite,
+				Line:      30,
+			},
+			{MACs: [][6]byte{{0, 0x11, 0x22, 0x33, 0x44, 0x99}}, Ignore: true, Line: 37},
+		}
+	})
+}
+
+// The example in the package comment is what users will copy.
+func TestPackageCommentHasNoProblems(t *testing.T) {
+	source, err := os.ReadFile("config.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for line := range strings.Lines(string(source)) {
+		if example, ok := strings.CutPrefix(line, "//\t"); ok {
+			text.WriteString(example)
+		}
+	}
+	c, problems := Parse("config.go", []byte(text.String()))
+	if len(problems) > 0 || len(c.Hosts) != 1 || c.WAN.Hostname != "router" {
+		t.Errorf("the example is read as %+v, with problems %v", c, problems)
+	}
+}
+
+func TestFormatRoundTrip(t *testing.T) {
+	for _, change := range []func(*Config){
+		asDefault,
+		onLAN("10.0.0.2/30", "10.0.0.1", "10.0.0.2"),
+		onLAN("10.0.0.2/8", "10.0.0.1", "10.1.0.0"),
+		func(c *Config) { c.LAN.Serve, c.LAN.StaticOnly, c.LAN.Authoritative = false, true, false },
+		func(c *Config) { c.LAN.Gateways, c.LAN.NoDNS, c.LAN.Domain = nil, true, "" },
+		func(c *Config) { c.LAN.Gateways = addrs("192.168.1.1", "192.168.1.2") },
+		func(c *Config) { c.LAN.LeaseTime = Infinite },
+		func(c *Config) { c.LAN.LeaseTime = MaxLeaseTime },
+		func(c *Config) { c.LAN.LeaseTime = 90 * time.Second },
+		func(c *Config) { c.WAN.Enabled, c.WAN.Device = false, c.LAN.Device },
+		func(c *Config) { c.WAN.Hostname, c.WAN.VendorID = "it's # a \"\\", " ; " },
+		func(c *Config) { c.WAN.Broadcast, c.WAN.Release, c.WAN.PeerDNS = true, true, false },
+		func(c *Config) { c.Page.Port, c.Ring.Path = 0, "/it's" },
+		func(c *Config) {
+			c.Hosts = []Host{
+				{MACs: [][6]byte{{2, 0, 0, 0, 0, 0xff}}, Name: "a.b"},
+				{MACs: [][6]byte{{2, 1}, {2, 2}}, Addr: addr("192.168.1.9"), LeaseTime: time.Minute},
+				{MACs: [][6]byte{{2, 3}}, Ignore: true},
+			}
+		},
+	} {
+		c := Default()
+		change(&c)
+		checkRoundTrip(t, c)
+	}
+}
+
+func checkRoundTrip(t *testing.T, c Config) {
+	t.Helper()
+	text := Format(c)
+	got, problems := Parse("f", text)
+	if problems != nil {
+		t.Fatalf("problems %v of\n%s", problems, text)
+	}
+	c.Hosts = slices.Clone(c.Hosts)
+	for i := range got.Hosts {
+		got.Hosts[i].Line = 0
+	}
+	for i := range c.Hosts {
+		c.Hosts[i].Line = 0
+	}
+	if !reflect.DeepEqual(got, c) {
+		t.Fatalf("wrote %+v\nread %+v\nfrom\n%s", c, got, text)
+	}
+}
+
+// FuzzConfig: every text gives a Config that can be acted upon, and that can
+// be written down.
+func FuzzConfig(f *testing.F) {
+	for _, name := range []string{"leasehold.conf", "openwrt-network", "openwrt-dhcp"} {
+		f.Add(readFile(f, name))
+	}
+	f.Add([]byte("c interface lan;o ipaddr 10.0.0.2/30;o device wan;c dhcp lan;o start 1;o limit 9;o leasetime 1s;l dhcp_option 6"))
+	f.Add([]byte("c host;o mac 2:0:0:0:0:1;o ip 192.168.1.9;o name x;c host;o mac '2:0:0:0:0:1 2:0:0:0:0:2';o ip ignore"))
+	f.Add([]byte("c interface wan;o clientid 0x01:02;o vendorid \"a'b\";o norelease 0;l dns 1.1.1.1;c leasehold;o page_port 0"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c, problems := Parse("f", text)
+		if err := check(c); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		checkPrintable(t, problems)
+		checkRoundTrip(t, c)
+	})
+}

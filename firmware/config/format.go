@@ -1,0 +1,156 @@
+package config
+
+import (
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Format writes everything that is in force as UCI text, defaults included.
+// Parse makes the same Config of it, but for the lines of the hosts.
+func Format(c Config) []byte {
+	sections := []Section{
+		c.LAN.network(),
+		c.WAN.network(),
+		c.LAN.dhcp(),
+	}
+	for _, h := range c.Hosts {
+		sections = append(sections, h.section())
+	}
+	return AppendUCI(nil, append(sections, c.dnsmasq(), c.leasehold()))
+}
+
+func (l LAN) network() Section {
+	s := Section{Type: "interface", Name: "lan"}
+	s.option("device", l.Device)
+	s.option("proto", "static")
+	s.list("ipaddr", l.Addr.String())
+	return s
+}
+
+func (w WAN) network() Section {
+	s := Section{Type: "interface", Name: "wan"}
+	s.option("device", w.Device)
+	s.option("proto", "dhcp")
+	s.flag("disabled", !w.Enabled)
+	s.option("hostname", w.Hostname)
+	s.option("clientid", hex.EncodeToString(w.ClientID))
+	s.option("vendorid", w.VendorID)
+	s.flag("broadcast", w.Broadcast)
+	s.flag("norelease", !w.Release)
+	s.flag("peerdns", w.PeerDNS)
+	for _, a := range w.DNS {
+		s.list("dns", a.String())
+	}
+	s.option("metric", strconv.Itoa(w.Metric))
+	return s
+}
+
+func (l LAN) dhcp() Section {
+	s := Section{Type: "dhcp", Name: "lan"}
+	network, first, last := toUint(l.Addr.Masked().Addr()), toUint(l.First), toUint(l.Last)
+	s.option("interface", "lan")
+	s.option("start", strconv.FormatUint(uint64(first-network), 10))
+	s.option("limit", strconv.FormatUint(uint64(last-first)+1, 10))
+	s.option("leasetime", formatLeaseTime(l.LeaseTime))
+	s.flag("dynamicdhcp", !l.StaticOnly)
+	s.flag("ignore", !l.Serve)
+	if !slices.Equal(l.Gateways, []netip.Addr{l.Addr.Addr()}) {
+		s.list("dhcp_option", formatAddrs("3", l.Gateways))
+	}
+	if l.NoDNS || len(l.DNS) > 0 {
+		s.list("dhcp_option", formatAddrs("6", l.DNS))
+	}
+	if l.Domain == "" {
+		s.list("dhcp_option", "15")
+	}
+	return s
+}
+
+func (h Host) section() Section {
+	s := Section{Type: "host"}
+	s.option("name", h.Name)
+	for _, m := range h.MACs {
+		s.list("mac", formatMAC(m))
+	}
+	switch {
+	case h.Ignore:
+		s.option("ip", "ignore")
+	case h.Addr.IsValid():
+		s.option("ip", h.Addr.String())
+	}
+	if h.LeaseTime != 0 {
+		s.option("leasetime", formatLeaseTime(h.LeaseTime))
+	}
+	return s
+}
+
+func (c Config) dnsmasq() Section {
+	s := Section{Type: "dnsmasq"}
+	s.option("domain", c.LAN.Domain)
+	s.flag("authoritative", c.LAN.Authoritative)
+	return s
+}
+
+func (c Config) leasehold() Section {
+	s := Section{Type: "leasehold"}
+	s.option("ring", c.Ring.Path)
+	s.option("page_port", strconv.Itoa(int(c.Page.Port)))
+	s.option("resolv_file", c.WAN.ResolvFile)
+	return s
+}
+
+// option adds an option; an empty value is no value in UCI.
+func (s *Section) option(name, value string) {
+	if value != "" {
+		s.Options = append(s.Options, Option{Name: name, Value: value})
+	}
+}
+
+func (s *Section) list(name, value string) {
+	s.Options = append(s.Options, Option{Name: name, Value: value, List: true})
+}
+
+func (s *Section) flag(name string, on bool) {
+	value := "0"
+	if on {
+		value = "1"
+	}
+	s.option(name, value)
+}
+
+func formatAddrs(code string, addrs []netip.Addr) string {
+	var b strings.Builder
+	b.WriteString(code)
+	for _, a := range addrs {
+		b.WriteString("," + a.String())
+	}
+	return b.String()
+}
+
+func formatMAC(m [6]byte) string {
+	b := make([]byte, 0, 17)
+	for i, c := range m {
+		if i > 0 {
+			b = append(b, ':')
+		}
+		b = hex.AppendEncode(b, []byte{c})
+	}
+	return string(b)
+}
+
+// formatLeaseTime uses the largest unit that divides the time.
+func formatLeaseTime(d time.Duration) string {
+	switch {
+	case d == Infinite:
+		return "infinite"
+	case d%time.Hour == 0:
+		return strconv.Itoa(int(d/time.Hour)) + "h"
+	case d%time.Minute == 0:
+		return strconv.Itoa(int(d/time.Minute)) + "m"
+	}
+	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+}

@@ -1,0 +1,68 @@
+package config
+
+import (
+	"fmt"
+	"math"
+)
+
+// readWAN reads config interface 'wan'. It comes after the LAN, which keeps
+// the device if both want the same.
+func (r *reader) readWAN(b *block) {
+	wan := &r.WAN
+	proto := "dhcp"
+	set(b, "proto", &proto, word)
+	if proto != "dhcp" {
+		wan.Enabled = false
+		if proto != "none" {
+			b.bad("proto", b.lineOf("proto"),
+				fmt.Errorf("%s is not supported; the WAN port is left alone", show(proto)))
+		}
+		return // the other options are those of another protocol
+	}
+	wan.Enabled = !b.off()
+	r.readWANDevice(b)
+	r.readClient(b)
+	setAll(b, "dns", &wan.DNS, resolver)
+	set(b, "peerdns", &wan.PeerDNS, boolean)
+	set(b, "metric", &wan.Metric, number(0, math.MaxInt32))
+	b.rest("classlessroute", "customroutes", "defaultreqopts", "defaultroute", "delegate",
+		"dns_metric", "dns_search", "force_link", "iface6rd", "ip4table", "ip6assign",
+		"ip6table", "ipaddr", "ipv6", "macaddr", "mtu", "mtu6rd", "multipath", "reqopts",
+		"sendopts", "sourcefilter", "timeout", "type", "zone", "zone6rd")
+}
+
+func (r *reader) readWANDevice(b *block) {
+	name := "device"
+	if _, old := b.take("ifname"); old && b.values[name] == nil {
+		name = "ifname"
+	}
+	set(b, name, &r.WAN.Device, deviceName)
+	if r.WAN.Enabled && r.WAN.Device == r.LAN.Device {
+		b.bad(name, b.lineOf(name),
+			fmt.Errorf("%s is the LAN; the WAN port is left alone", show(r.WAN.Device)))
+		r.WAN.Enabled = false
+	}
+}
+
+// readClient reads what is said to the provider's server.
+func (r *reader) readClient(b *block) {
+	wan := &r.WAN
+	set(b, "hostname", &wan.Hostname, printable)
+	if wan.Hostname == "*" { // OpenWrt's way to say: none
+		wan.Hostname = ""
+	}
+	set(b, "clientid", &wan.ClientID, hexBytes)
+	set(b, "vendorid", &wan.VendorID, printable)
+	set(b, "broadcast", &wan.Broadcast, boolean)
+	keep := !wan.Release
+	set(b, "norelease", &keep, boolean)
+	wan.Release = !keep
+}
+
+// readLeasehold reads what OpenWrt has no name for.
+func (r *reader) readLeasehold(b *block) {
+	set(b, "ring", &r.Ring.Path, absolutePath)
+	set(b, "page_port", &r.Page.Port, number[uint16](0, math.MaxUint16))
+	set(b, "resolv_file", &r.WAN.ResolvFile, absolutePath)
+	b.rest()
+}

@@ -1,0 +1,339 @@
+package router
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"leasehold/dhcp"
+	"leasehold/dhcp/lease"
+	"leasehold/dhcp/server"
+	"leasehold/dhcp/wire"
+	"leasehold/firmware/config"
+	"leasehold/firmware/ring"
+	"leasehold/firmware/status"
+)
+
+// lan is the serving side: one loop that owns the server and its table.
+type lan struct {
+	log   *slog.Logger
+	board *board
+	store *store
+	os    platform
+
+	configs mailbox[lanConfig]
+	dns     mailbox[[]netip.Addr] // the resolvers that the WAN side learned
+
+	cfg      lanConfig
+	upstream []netip.Addr
+	server   *server.Server
+	conn     conn
+	queue    *queue
+}
+
+// lanConfig is the part of the configuration that is the LAN side's.
+type lanConfig struct {
+	config.LAN
+	Hosts []config.Host
+}
+
+// publishEvery is how often the page follows what happens, at most.
+const publishEvery = 200 * time.Millisecond
+
+// run serves until ctx ends, the interface goes, or the configuration asks for
+// another interface. What it knows comes from the ring, so it can be started
+// again at any time.
+func (l *lan) run(ctx context.Context) error {
+	if err := l.os.addAddr(l.cfg.Device, l.cfg.Addr); err != nil {
+		return err
+	}
+	l.server = server.New(l.serverConfig())
+	l.recall()
+	if !l.cfg.Serve {
+		return l.idle(ctx)
+	}
+	c, err := l.os.listen(l.cfg.Device, dhcp.ServerPort)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	l.conn, l.queue = c, newQueue()
+	l.log.Info("serving", "device", l.cfg.Device, "addr", l.cfg.Addr, "from", l.cfg.First, "to", l.cfg.Last)
+	return l.loop(ctx, receive(c, l.queue.put, l.log))
+}
+
+// receive reads c in a goroutine of its own, which ends when c is closed.
+func receive(c conn, put func(dhcp.Datagram), log *slog.Logger) <-chan error {
+	broken := make(chan error, 1)
+	go func() {
+		for {
+			d, err := c.Receive()
+			if bad := (*wire.Malformed)(nil); errors.As(err, &bad) {
+				log.Debug("not DHCP", "err", err)
+				continue
+			}
+			if err != nil {
+				broken <- err
+				return
+			}
+			put(d)
+		}
+	}()
+	return broken
+}
+
+func (l *lan) loop(ctx context.Context, broken <-chan error) error {
+	refresh := time.NewTimer(0)
+	defer refresh.Stop()
+	due := true // refresh is running
+	batch := make([]dhcp.Datagram, 0, batchLen)
+	for {
+		batch = batch[:0]
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-broken:
+			return err
+		case cfg := <-l.configs:
+			if err := l.reconfigure(cfg); err != nil {
+				return err
+			}
+		case l.upstream = <-l.dns:
+			l.server.Reconfigure(l.serverConfig())
+		case d := <-l.queue.finish:
+			batch = append(batch, d)
+		case d := <-l.queue.begin:
+			batch = append(batch, d)
+		case <-refresh.C:
+			l.publish()
+			due = false
+			continue
+		}
+		if len(batch) > 0 {
+			l.handle(time.Now(), l.queue.drain(batch))
+		}
+		if !due {
+			refresh.Reset(publishEvery)
+			due = true
+		}
+	}
+}
+
+// idle waits for another configuration.
+func (l *lan) idle(ctx context.Context) error {
+	l.publish()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case cfg := <-l.configs:
+			if err := l.reconfigure(cfg); err != nil {
+				return err
+			}
+		case l.upstream = <-l.dns:
+		}
+	}
+}
+
+// recall fills the table with what the ring remembers.
+func (l *lan) recall() {
+	n := 0
+	now := time.Now()
+	for b, err := range l.store.bindings() {
+		if err != nil {
+			l.log.Error("lease in the ring skipped", "ring", l.store.path, "err", err)
+			continue
+		}
+		if l.server.Recall(now, b) {
+			n++
+		}
+	}
+	l.log.Info("leases recalled", "leases", n, "ring", l.store.path)
+}
+
+func (l *lan) reconfigure(cfg lanConfig) error {
+	old := l.cfg
+	l.cfg = cfg
+	if old.Device != cfg.Device || old.Addr != cfg.Addr || old.Serve != cfg.Serve {
+		if old.Device != cfg.Device || old.Addr != cfg.Addr {
+			if err := l.os.removeAddr(old.Device, old.Addr); err != nil {
+				l.log.Error("old address stays", "err", err)
+			}
+		}
+		return errRestart
+	}
+	l.server.Reconfigure(l.serverConfig())
+	return nil
+}
+
+func (l *lan) serverConfig() server.Config {
+	cfg := server.Config{
+		Addr:          l.cfg.Addr,
+		Term:          l.term(l.cfg.LeaseTime),
+		Routers:       l.cfg.Gateways,
+		DNS:           l.cfg.DNS,
+		Domain:        l.cfg.Domain,
+		Authoritative: l.cfg.Authoritative,
+	}
+	if !l.cfg.StaticOnly {
+		cfg.First, cfg.Last = l.cfg.First, l.cfg.Last
+	}
+	if len(cfg.DNS) == 0 && !l.cfg.NoDNS {
+		cfg.DNS = l.upstream
+	}
+	for _, h := range l.cfg.Hosts {
+		cfg.Hosts = append(cfg.Hosts, l.host(h))
+	}
+	return cfg
+}
+
+func (l *lan) host(h config.Host) server.Host {
+	out := server.Host{Addr: h.Addr, Name: dhcp.HostName(h.Name), Ignore: h.Ignore}
+	if h.LeaseTime != 0 {
+		out.Term = l.term(h.LeaseTime)
+	}
+	for _, mac := range h.MACs {
+		out.HW = append(out.HW, mac)
+	}
+	return out
+}
+
+// term shortens a lease that could not be kept over a power cut.
+func (l *lan) term(d time.Duration) time.Duration {
+	if l.store.durable() {
+		return d
+	}
+	return min(d, volatileTerm)
+}
+
+// handle answers a batch of messages: decides on all, makes durable what was
+// decided in one write, then binds and sends in the order of arrival.
+func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
+	decisions := make([]server.Decision, 0, len(batch))
+	var keep []ring.Entry
+	for _, d := range batch {
+		dec := l.server.Handle(now, d)
+		if dec.Bind != nil {
+			keep = append(keep, entries(dec)...)
+		}
+		decisions = append(decisions, dec)
+	}
+	err := l.store.put(keep...)
+	for i, dec := range decisions {
+		if dec.Bind != nil {
+			if err != nil {
+				l.say(slog.LevelError, "lease not kept, staying silent", dec, batch[i], "err", err)
+				continue
+			}
+			l.server.Bound(now, *dec.Bind)
+		}
+		if dec.Reply != nil {
+			if err := l.conn.Send(*dec.Reply); err != nil {
+				l.say(slog.LevelError, "answer not sent", dec, batch[i], "err", err)
+				continue
+			}
+		}
+		l.say(level(dec.Why), dec.Why.String(), dec, batch[i])
+	}
+}
+
+// entries is what a decision has to leave on flash: the binding first, so that
+// a cut between the two leaves both, of which the later one counts.
+func entries(dec server.Decision) []ring.Entry {
+	e, err := entry(keyOf(dec.Bind.Addr), *dec.Bind)
+	if err != nil {
+		panic(err) // the server makes no binding that cannot be stored
+	}
+	if !dec.Free.IsValid() {
+		return []ring.Entry{e}
+	}
+	return []ring.Entry{e, {Key: keyOf(dec.Free)}}
+}
+
+// level keeps a serial console readable: what an owner wants to see is Info,
+// what every client does all day is Debug.
+func level(why server.Reason) slog.Level {
+	switch why {
+	case server.Offer, server.Renewed, server.Informed, server.NotARequest, server.ChoseAnotherServer, server.Unknown:
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
+}
+
+func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagram, more ...any) {
+	attrs := []any{"client", dec.Client}
+	name := dhcp.HostName(d.Msg.HostName())
+	if name != "" {
+		attrs = append(attrs, "name", name)
+	}
+	if dec.Addr.IsValid() && !dec.Addr.IsUnspecified() {
+		attrs = append(attrs, "addr", dec.Addr)
+	}
+	if dec.Bind != nil {
+		attrs = append(attrs, "term", dec.Bind.Grant)
+	}
+	l.log.Log(context.Background(), at, what, append(attrs, more...)...)
+	if at >= slog.LevelInfo {
+		l.board.note(status.Event{At: time.Now(), Text: sentence(what, dec, name, more)})
+	}
+}
+
+// sentence says for the page what the log says in keys.
+func sentence(what string, dec server.Decision, name string, more []any) string {
+	s := fmt.Sprintf("%s: %s", cmp.Or(name, dec.Client.String()), what)
+	if dec.Addr.IsValid() && !dec.Addr.IsUnspecified() {
+		s += fmt.Sprintf(" (%v)", dec.Addr)
+	}
+	if len(more) == 2 {
+		s += fmt.Sprintf(": %v", more[1])
+	}
+	return s
+}
+
+// publish shows the table as it is now.
+func (l *lan) publish() {
+	view := status.LAN{Device: l.cfg.Device, Addr: l.cfg.Addr, First: l.cfg.First, Last: l.cfg.Last}
+	if !l.cfg.Serve {
+		view.Trouble = "DHCP is switched off in the configuration"
+	}
+	if l.conn != nil {
+		view.Lost = l.conn.Drops() + l.queue.lost.Load()
+	}
+	now := time.Now()
+	for s := range l.server.Table().All() {
+		if v, ok := leaseView(now, s); ok {
+			view.Leases = append(view.Leases, v)
+		}
+	}
+	health := l.store.health()
+	l.board.publish(func(r *status.Report) { r.LAN, r.Ring = view, health })
+}
+
+func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
+	over := !now.Before(s.Until)
+	v := status.Lease{Addr: s.Addr, HW: s.ID.String(), Name: s.Name, State: s.State.String(), Until: s.Until, Heard: s.Heard}
+	if s.HW.IsUnicast() {
+		v.HW = s.HW.String()
+	}
+	switch {
+	case s.State == lease.Bound && s.Grant == dhcp.Infinite:
+		v.Until = time.Time{}
+	case s.State == lease.Declined && !over:
+		v.State, v.Name, v.HW, v.Heard = "in use by somebody else", "", "–", true
+	case s.State == lease.Free && s.ID != "":
+		v.State = "released"
+	case s.State != lease.Bound:
+		return v, false
+	}
+	return v, true
+}
+
+func (l *lan) failed(why string) {
+	l.board.publish(func(r *status.Report) {
+		r.LAN = status.LAN{Device: l.cfg.Device, Addr: l.cfg.Addr, First: l.cfg.First, Last: l.cfg.Last, Trouble: why}
+	})
+}

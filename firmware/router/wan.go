@@ -1,0 +1,254 @@
+package router
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"leasehold/dhcp"
+	"leasehold/dhcp/client"
+	"leasehold/firmware/config"
+	"leasehold/firmware/link"
+	"leasehold/firmware/ring"
+	"leasehold/firmware/status"
+)
+
+// wan is the side that asks: one loop that owns the client's machine and
+// carries out its steps.
+type wan struct {
+	log   *slog.Logger
+	board *board
+	store *store
+	os    platform
+	// resolvers is told which name servers the uplink has; nil when it is down.
+	resolvers func([]netip.Addr)
+
+	cfg     config.WAN
+	machine *client.Machine
+	conn    conn
+	probed  chan probeResult
+	trouble string // what could not be set up
+}
+
+type probeResult struct {
+	addr  netip.Addr
+	inUse bool
+}
+
+// run holds a lease until ctx ends or the interface goes. The address that the
+// port had before is in the ring and is asked for first.
+func (w *wan) run(ctx context.Context) error {
+	if err := w.os.up(w.cfg.Device); err != nil {
+		return err
+	}
+	c, err := w.os.listen(w.cfg.Device, dhcp.ClientPort)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	w.conn, w.probed, w.trouble = c, make(chan probeResult), ""
+	w.machine = client.New(w.clientConfig(), rand.New(rand.NewPCG(rand.Uint64(), seed(c.HW()))))
+	return w.loop(ctx)
+}
+
+// seed mixes the port's address into the chance of the machine: two routers of
+// one make may boot with the same entropy.
+func seed(hw dhcp.HWAddr) (s uint64) {
+	for _, b := range hw {
+		s = s<<8 | uint64(b)
+	}
+	return s
+}
+
+func (w *wan) clientConfig() client.Config {
+	last, err := w.store.last()
+	if err != nil {
+		w.log.Error("last address forgotten", "ring", w.store.path, "err", err)
+	}
+	return client.Config{
+		HW:        w.conn.HW(),
+		ID:        w.cfg.ClientID,
+		Hostname:  w.cfg.Hostname,
+		VendorID:  w.cfg.VendorID,
+		Broadcast: w.cfg.Broadcast,
+		Last:      last,
+	}
+}
+
+func (w *wan) loop(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	messages := make(chan dhcp.Datagram, 16)
+	broken := receive(w.conn, offer(messages), w.log)
+	carrier := newMailbox[bool]()
+	go func() {
+		if err := w.os.watchCarrier(ctx, w.cfg.Device, carrier.put); err != nil && ctx.Err() == nil {
+			w.log.Error("carrier is not watched", "err", err)
+		}
+	}()
+	wake := time.NewTimer(0)
+	defer wake.Stop()
+	wasUp := true
+	w.carry(ctx, w.machine.Start(time.Now()), wake)
+	for {
+		select {
+		case <-ctx.Done():
+			w.end()
+			return ctx.Err()
+		case err := <-broken:
+			return err
+		case d := <-messages:
+			w.carry(ctx, w.machine.Receive(time.Now(), d), wake)
+		case p := <-w.probed:
+			w.carry(ctx, w.machine.Probed(time.Now(), p.addr, p.inUse), wake)
+		case up := <-carrier:
+			if up && !wasUp {
+				w.log.Info("cable is in", "device", w.cfg.Device)
+				w.carry(ctx, w.machine.LinkUp(time.Now()), wake)
+			}
+			wasUp = up
+		case <-wake.C:
+			w.carry(ctx, w.machine.Tick(time.Now()), wake)
+		}
+	}
+}
+
+// offer puts messages into ch while there is room: whoever floods a client with
+// answers gets the first few read.
+func offer(ch chan<- dhcp.Datagram) func(dhcp.Datagram) {
+	return func(d dhcp.Datagram) {
+		select {
+		case ch <- d:
+		default:
+		}
+	}
+}
+
+// carry does what a step says, in its order, and sets the timer.
+func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) {
+	if s.Lease != nil {
+		w.install(*s.Lease)
+	}
+	if s.Probe.IsValid() {
+		go w.probe(ctx, s.Probe)
+	}
+	if s.Send != nil {
+		if err := w.conn.Send(*s.Send); err != nil {
+			w.log.Error("not sent", "err", err)
+		}
+	}
+	if s.Wake.IsZero() {
+		wake.Stop()
+	} else {
+		wake.Reset(time.Until(s.Wake))
+	}
+	if s.Why.Reason != 0 {
+		w.log.Info("wan", "event", s.Why)
+		w.board.note(status.Event{At: time.Now(), Text: fmt.Sprintf("WAN: %v", s.Why)})
+	}
+	w.publish()
+}
+
+// probe asks by ARP in a goroutine of its own, which ends within half a second.
+// An address that could not be asked for is taken for free: it was granted.
+func (w *wan) probe(ctx context.Context, a netip.Addr) {
+	by, err := w.os.probe(w.cfg.Device, a)
+	if err != nil {
+		w.log.Error("not probed", "err", err)
+	}
+	inUse := by != (dhcp.HWAddr{})
+	if inUse {
+		w.log.Warn("address is in use", "addr", a, "by", by)
+	}
+	select {
+	case w.probed <- probeResult{a, inUse}:
+	case <-ctx.Done():
+	}
+}
+
+// install makes the port have the lease, or nothing where l has no address.
+func (w *wan) install(l client.Lease) {
+	w.trouble = ""
+	if !l.Addr.IsValid() {
+		w.check(w.os.clearUplink(w.cfg.Device))
+		w.resolve(nil, "")
+		return
+	}
+	u := link.Uplink{Addr: l.Addr, Metric: w.cfg.Metric}
+	if len(l.Routers) > 0 {
+		u.Gateway = l.Routers[0]
+	}
+	w.check(w.os.setUplink(w.cfg.Device, u))
+	w.resolve(l.DNS, l.Domain)
+	w.remember(client.Last{Addr: l.Addr.Addr(), Server: l.Server})
+}
+
+// remember keeps what the next boot will ask for. A renewal changes nothing of
+// it and so writes nothing.
+func (w *wan) remember(last client.Last) {
+	e, err := entry(wanKey, last)
+	if err == nil {
+		err = w.store.put([]ring.Entry{e}...)
+	}
+	if err != nil {
+		w.log.Error("address not remembered", "err", err)
+	}
+}
+
+// resolve writes the resolver file: the owner's name servers first.
+func (w *wan) resolve(learned []netip.Addr, domain string) {
+	dns := w.cfg.DNS
+	if w.cfg.PeerDNS {
+		dns = slices.Concat(dns, learned)
+	} else {
+		domain = ""
+	}
+	w.check(w.os.writeResolver(w.cfg.ResolvFile, dns, domain))
+	w.resolvers(dns)
+}
+
+func (w *wan) check(err error) {
+	if err != nil {
+		w.trouble = err.Error()
+		w.log.Error("uplink not set up", "err", err)
+	}
+}
+
+// end gives the lease back if the owner wants that, and takes it down: nobody
+// will renew it any more.
+func (w *wan) end() {
+	if w.cfg.Release {
+		if s := w.machine.Release(time.Now()); s.Send != nil {
+			if err := w.conn.Send(*s.Send); err != nil {
+				w.log.Error("not released", "err", err)
+			} else {
+				w.log.Info("wan", "event", s.Why)
+			}
+		}
+	}
+	if w.machine.Lease() != nil || w.cfg.Release {
+		w.install(client.Lease{})
+	}
+}
+
+func (w *wan) publish() {
+	view := status.WAN{Device: w.cfg.Device, State: w.machine.State().String(), Trouble: w.trouble}
+	if l := w.machine.Lease(); l != nil {
+		view.Addr, view.Server, view.DNS, view.Domain = l.Addr, l.Server, l.DNS, l.Domain
+		if len(l.Routers) > 0 {
+			view.Gateway = l.Routers[0]
+		}
+		view.Renew, view.Expires = l.Renew, l.Expires
+	}
+	w.board.publish(func(r *status.Report) { r.WAN = view })
+}
+
+func (w *wan) failed(why string) {
+	w.board.publish(func(r *status.Report) {
+		r.WAN.Device, r.WAN.Trouble = w.cfg.Device, why
+	})
+}

@@ -1,0 +1,247 @@
+package status
+
+import (
+	"cmp"
+	"fmt"
+	"html"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Page returns the report as an HTML document, as of now.
+func Page(r *Report, now time.Time) []byte {
+	p := &page{now: now}
+	p.raw(head)
+	p.raw("<h1>leasehold</h1>\n<p class=sub>version ", esc(r.Version), " · up for ", p.since(r.Started), "</p>\n")
+	p.problems(r.Problems)
+	p.wan(r.WAN)
+	p.lan(r.LAN)
+	p.ring(r.Ring)
+	p.events(r.Events)
+	p.raw("</main>\n")
+	return []byte(p.b.String())
+}
+
+const head = `<!doctype html>
+<html lang=en>
+<meta charset=utf-8>
+<meta name=viewport content="width=device-width">
+<meta http-equiv=refresh content=10>
+<title>leasehold</title>
+<style>
+:root{color-scheme:light dark;--line:#8884;--soft:#888;--good:#2a8a4a;--bad:#c33}
+body{margin:0;font:16px/1.5 system-ui,sans-serif}
+main{max-width:56rem;margin:0 auto;padding:1.5rem 1rem 3rem}
+h1{margin:0;font-size:1.6rem}h2{margin:2rem 0 .5rem;font-size:1.15rem}
+.sub,.soft{color:var(--soft)}.sub{margin:0}
+.good{color:var(--good)}.bad{color:var(--bad)}
+.box{border:1px solid var(--bad);border-radius:.4rem;padding:.6rem .9rem;margin:1rem 0}
+.wide{overflow-x:auto}
+table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:.35rem .9rem .35rem 0;border-bottom:1px solid var(--line);white-space:nowrap}
+th{font-weight:600;color:var(--soft);font-size:.85rem}
+dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}
+dt{color:var(--soft)}dd{margin:0}
+</style>
+<main>
+`
+
+// esc makes text from outside safe as HTML text and as an attribute.
+func esc(s string) string { return html.EscapeString(s) }
+
+// A page collects HTML. What raw is given is markup of ours or went through esc.
+type page struct {
+	b   strings.Builder
+	now time.Time
+}
+
+func (p *page) raw(parts ...string) {
+	for _, s := range parts {
+		p.b.WriteString(s)
+	}
+}
+
+func (p *page) field(name, value string) {
+	p.raw("<dt>", name, "</dt><dd>", esc(value), "</dd>\n")
+}
+
+func (p *page) trouble(why string) {
+	if why != "" {
+		p.raw("<p class=bad>", esc(why), "</p>\n")
+	}
+}
+
+func (p *page) problems(list []string) {
+	if len(list) == 0 {
+		return
+	}
+	p.raw("<div class=box><b>The configuration has mistakes; the rest of it is in force.</b>\n<ul>\n")
+	for _, s := range list {
+		p.raw("<li>", esc(s), "</li>\n")
+	}
+	p.raw("</ul></div>\n")
+}
+
+func (p *page) wan(w WAN) {
+	p.raw("<h2>Internet (WAN)</h2>\n")
+	p.trouble(w.Trouble)
+	p.raw("<dl>\n")
+	if w.Device == "" {
+		p.raw("<dt>State</dt><dd>not configured</dd>\n</dl>\n")
+		return
+	}
+	class := "bad"
+	if w.Addr.IsValid() {
+		class = "good"
+	}
+	p.raw("<dt>State</dt><dd class=", class, ">", esc(w.State), "</dd>\n")
+	p.field("Port", w.Device)
+	if w.Addr.IsValid() {
+		p.field("Address", w.Addr.String())
+		p.field("Gateway", orNone(w.Gateway))
+		p.field("Name servers", join(w.DNS))
+		if w.Domain != "" {
+			p.field("Domain", w.Domain)
+		}
+		p.field("Granted by", orNone(w.Server))
+		p.field("Renews", p.in(w.Renew))
+		p.field("Ends", p.in(w.Expires))
+	}
+	p.raw("</dl>\n")
+}
+
+func (p *page) lan(l LAN) {
+	p.raw("<h2>Home network (LAN)</h2>\n")
+	p.trouble(l.Trouble)
+	p.raw("<dl>\n")
+	p.field("Bridge", l.Device)
+	p.field("Address", l.Addr.String())
+	p.field("Gives out", fmt.Sprintf("%v to %v", l.First, l.Last))
+	if l.Lost > 0 {
+		p.field("Lost", fmt.Sprintf("%d messages came faster than they could be answered", l.Lost))
+	}
+	p.raw("</dl>\n")
+	if len(l.Leases) == 0 {
+		p.raw("<p class=soft>No device has asked for an address yet.</p>\n")
+		return
+	}
+	p.raw("<div class=wide><table>\n<tr><th>Address<th>Device<th>Hardware address<th>State<th>Time left\n")
+	leases := slices.SortedFunc(slices.Values(l.Leases), func(a, b Lease) int { return a.Addr.Compare(b.Addr) })
+	for _, e := range leases {
+		p.lease(e)
+	}
+	p.raw("</table></div>\n")
+}
+
+func (p *page) lease(e Lease) {
+	state, left := e.State, p.left(e.Until)
+	switch {
+	case state == "bound" && !e.Until.IsZero() && e.Until.Before(p.now):
+		state = "expired"
+	case !e.Heard:
+		state += ", not heard since the reboot"
+	}
+	p.raw("<tr><td>", esc(e.Addr.String()), "<td>", esc(cmp.Or(e.Name, "–")), "<td>", esc(e.HW),
+		"<td>", esc(state), "<td>", left, "\n")
+}
+
+func (p *page) ring(g Ring) {
+	p.raw("<h2>Lease ring</h2>\n")
+	p.trouble(g.Trouble)
+	p.raw("<dl>\n")
+	p.field("Kept in", g.Path)
+	if len(g.Erases) > 0 {
+		p.field("Records", fmt.Sprintf("%d, in %d of %d octets", g.Records, g.Live, g.Capacity))
+		p.field("Written since start", fmt.Sprintf("%d octets", g.Programmed))
+		p.field("Erased", erases(g.Erases))
+		p.health(g)
+	}
+	p.raw("</dl>\n")
+}
+
+func (p *page) health(g Ring) {
+	switch {
+	case g.Bad > 0:
+		p.raw("<dt>Health</dt><dd class=bad>", fmt.Sprintf("%d of %d segments are worn out", g.Bad, len(g.Erases)), "</dd>\n")
+	case g.Damaged > 0:
+		p.raw("<dt>Health</dt><dd class=bad>", fmt.Sprintf("%d damaged records were skipped", g.Damaged), "</dd>\n")
+	default:
+		p.raw("<dt>Health</dt><dd class=good>good</dd>\n")
+	}
+}
+
+func (p *page) events(list []Event) {
+	if len(list) == 0 {
+		return
+	}
+	p.raw("<h2>Lately</h2>\n<div class=wide><table>\n")
+	for _, e := range slices.Backward(list) {
+		p.raw("<tr><td class=soft>", p.since(e.At), " ago<td>", esc(e.Text), "\n")
+	}
+	p.raw("</table></div>\n")
+}
+
+func (p *page) since(t time.Time) string { return Duration(p.now.Sub(t)) }
+
+func (p *page) in(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return "in " + p.left(t)
+}
+
+func (p *page) left(t time.Time) string {
+	switch {
+	case t.IsZero():
+		return "for ever"
+	case t.Before(p.now):
+		return "–"
+	}
+	return Duration(t.Sub(p.now))
+}
+
+// Duration says d in its two largest units: "3 d 4 h", "11 h 59 min", "42 s".
+func Duration(d time.Duration) string {
+	s := int64(max(d, 0) / time.Second)
+	units := []struct {
+		name string
+		secs int64
+	}{{"d", 86400}, {"h", 3600}, {"min", 60}, {"s", 1}}
+	for i, u := range units {
+		if s < u.secs && u.secs > 1 {
+			continue
+		}
+		text := fmt.Sprintf("%d %s", s/u.secs, u.name)
+		if i+1 < len(units) {
+			if rest := s % u.secs / units[i+1].secs; rest > 0 {
+				text += fmt.Sprintf(" %d %s", rest, units[i+1].name)
+			}
+		}
+		return text
+	}
+	return "0 s"
+}
+
+func orNone(a netip.Addr) string {
+	if !a.IsValid() {
+		return "none"
+	}
+	return a.String()
+}
+
+func join(list []netip.Addr) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	words := make([]string, len(list))
+	for i, a := range list {
+		words[i] = a.String()
+	}
+	return strings.Join(words, ", ")
+}
+
+func erases(n []uint32) string {
+	return fmt.Sprintf("%d to %d times each of %d segments", slices.Min(n), slices.Max(n), len(n))
+}
