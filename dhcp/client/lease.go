@@ -1,0 +1,253 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"leasehold/dhcp"
+)
+
+// A Lease is an address that is ours for some time, and what came with it.
+type Lease struct {
+	Addr    netip.Prefix // zero in a Step: take the old one down
+	Server  netip.Addr   // who granted it
+	Routers []netip.Addr // in order of preference
+	DNS     []netip.Addr // in order of preference
+	Domain  string       // labels of letters, digits and hyphens, or empty
+
+	Term time.Duration // dhcp.Infinite: for ever
+	// All counted from when the REQUEST was sent, and zero when the lease does
+	// not end. Renew is before Rebind, Rebind before Expires.
+	Renew, Rebind, Expires time.Time
+
+	hop dhcp.HWAddr // who sent the frame that it came in
+}
+
+// left is how long l still runs.
+func (l *Lease) left(now time.Time) time.Duration {
+	if l.Expires.IsZero() {
+		return dhcp.Infinite
+	}
+	return l.Expires.Sub(now)
+}
+
+// Last is what to remember of l over a reboot.
+func (l *Lease) Last() Last { return Last{Addr: l.Addr.Addr(), Server: l.Server} }
+
+// Last is what survives a reboot: the address and who granted it. How old the
+// lease is a router without a clock cannot know; so no times are kept, and a
+// renewal that changes neither changes nothing here.
+type Last struct {
+	Addr, Server netip.Addr
+}
+
+const lastVersion = 1
+
+// MarshalBinary returns a version octet, the address and the server.
+func (l Last) MarshalBinary() ([]byte, error) {
+	if err := l.check(); err != nil {
+		return nil, err
+	}
+	b := append([]byte{lastVersion}, l.Addr.AsSlice()...)
+	return append(b, l.Server.AsSlice()...), nil
+}
+
+// UnmarshalBinary reads what MarshalBinary wrote, and nothing else.
+func (l *Last) UnmarshalBinary(b []byte) error {
+	if len(b) == 0 || b[0] != lastVersion {
+		return fmt.Errorf("last lease %x: not of version %d", b[:min(len(b), 9)], lastVersion)
+	}
+	if len(b) != 9 {
+		return fmt.Errorf("last lease of %d octets: version %d has 9", len(b), lastVersion)
+	}
+	read := Last{netip.AddrFrom4([4]byte(b[1:5])), netip.AddrFrom4([4]byte(b[5:9]))}
+	if err := read.check(); err != nil {
+		return err
+	}
+	*l = read
+	return nil
+}
+
+func (l Last) check() error {
+	if err := usable(l.Addr); err != nil {
+		return fmt.Errorf("last lease: address %w", err)
+	}
+	if err := usable(l.Server); err != nil {
+		return fmt.Errorf("last lease: server %w", err)
+	}
+	return nil
+}
+
+// usable says why a cannot be the address of one host.
+func usable(a netip.Addr) error {
+	switch {
+	case !a.Is4():
+		return errors.New("is missing")
+	case a.As4()[0] == 0:
+		return fmt.Errorf("%v is of \"this network\"", a)
+	case a.IsLoopback():
+		return fmt.Errorf("%v is a loopback address", a)
+	case a.IsMulticast():
+		return fmt.Errorf("%v is a multicast address", a)
+	case a.As4()[0] >= 240:
+		return fmt.Errorf("%v is a broadcast or reserved address", a)
+	}
+	return nil
+}
+
+// An answer is a message from a server to us.
+type answer struct {
+	kind   dhcpv4.MessageType
+	xid    dhcpv4.TransactionID
+	server netip.Addr // zero: it does not say, or says nonsense
+	msg    *dhcpv4.DHCPv4
+	hop    dhcp.HWAddr
+}
+
+// read takes what is for us out of what arrives.
+//
+// "If the 'client identifier' option is present in a message received from the
+// server, the client MUST compare that client identifier with the one it is
+// configured to send. If the two do not match, the client MUST silently discard
+// the message." RFC 6842, section 3.
+func (m *Machine) read(d dhcp.Datagram) (answer, bool) {
+	if d.Msg == nil || d.Msg.OpCode != dhcpv4.OpcodeBootReply {
+		return answer{}, false
+	}
+	if hw, ok := dhcp.ClientHW(d.Msg); !ok || hw != m.cfg.HW {
+		return answer{}, false
+	}
+	if o := dhcpv4.OptionClientIdentifier; d.Msg.Options.Has(o) && string(d.Msg.Options.Get(o)) != string(m.cfg.ID) {
+		return answer{}, false
+	}
+	a := answer{kind: d.Msg.MessageType(), xid: d.Msg.TransactionID, msg: d.Msg, hop: d.HW}
+	if s := dhcp.Addr(d.Msg.ServerIdentifier()); usable(s) == nil {
+		a.server = s
+	}
+	return a, true
+}
+
+// addr is the address in an OFFER or ACK with its network, if we could use it.
+func (a answer) addr() (netip.Prefix, error) {
+	host := dhcp.Addr(a.msg.YourIPAddr)
+	if err := usable(host); err != nil {
+		return netip.Prefix{}, fmt.Errorf("address %w", err)
+	}
+	mask := a.msg.SubnetMask()
+	if mask == nil {
+		return netip.PrefixFrom(host, defaultBits), nil
+	}
+	bits, size := mask.Size()
+	if size == 0 || bits == 0 {
+		return netip.Prefix{}, fmt.Errorf("mask %v is none", net.IP(mask))
+	}
+	p := netip.PrefixFrom(host, bits)
+	if bits < 31 && (host == p.Masked().Addr() || host == lastAddr(p)) {
+		return netip.Prefix{}, fmt.Errorf("address %v is not a host's", p)
+	}
+	return p, nil
+}
+
+// defaultBits is the network where the server does not say. The class of the
+// address would make all of 10.0.0.0/8 neighbours, the LAN's own network among
+// them; too small a network costs a hop at most.
+const defaultBits = 24
+
+// lastAddr is the broadcast address of p.
+func lastAddr(p netip.Prefix) netip.Addr {
+	a := p.Addr().As4()
+	for i, m := range net.CIDRMask(p.Bits(), 32) {
+		a[i] |= ^m
+	}
+	return netip.AddrFrom4(a)
+}
+
+// lease is what an ACK grants of which something is left. server is who was
+// asked, for an ACK that does not say.
+//
+// "The client records the lease expiration time as the sum of the time at which
+// the original request was sent and the duration of the lease from the DHCPACK
+// message." RFC 2131, section 4.4.1.
+func (m *Machine) lease(now, sent time.Time, a answer, server netip.Addr) (*Lease, error) {
+	addr, err := a.addr()
+	if err != nil {
+		return nil, err
+	}
+	if a.server.IsValid() {
+		server = a.server
+	}
+	l := &Lease{
+		Addr:    addr,
+		Server:  server,
+		Routers: hosts(a.msg.Router()),
+		DNS:     hosts(a.msg.DNS()),
+		Domain:  domain(a.msg.DomainName()),
+		hop:     a.hop,
+	}
+	var t1, t2 time.Duration
+	if t1, t2, l.Term = m.times(a.msg); l.Term < dhcp.Infinite {
+		l.Renew, l.Rebind, l.Expires = sent.Add(t1), sent.Add(t2), sent.Add(l.Term)
+	}
+	if l.left(now) <= 0 {
+		return nil, errLate
+	}
+	return l, nil
+}
+
+var errLate = errors.New("came when its lease was over")
+
+// soonestRenewal keeps a server from having us do nothing but renew: half of
+// the shortest lease that dhcp.Times obeys.
+const soonestRenewal = 10 * time.Second
+
+// times are the server's, or ours where it leaves both to us.
+//
+// "Times T1 and T2 SHOULD be chosen with some random "fuzz" around a fixed
+// value, to avoid synchronization of client reacquisition." RFC 2131, section
+// 4.4.5. A street that comes back after a power cut is such clients.
+func (m *Machine) times(msg *dhcpv4.DHCPv4) (t1, t2, term time.Duration) {
+	t1, t2, term = dhcp.Times(msg)
+	if t1 = max(t1, soonestRenewal); t1 >= t2 {
+		t1, t2 = dhcp.DefaultTimes(term)
+	}
+	o := msg.Options
+	if !o.Has(dhcpv4.OptionRenewTimeValue) && !o.Has(dhcpv4.OptionRebindingTimeValue) {
+		fuzz := term / 32
+		t1 -= m.upTo(fuzz)
+		t2 -= m.upTo(fuzz)
+	}
+	return t1, t2, term
+}
+
+// hosts drops from a list what cannot be a host, and what is there already.
+func hosts(ips []net.IP) []netip.Addr {
+	var list []netip.Addr
+	for _, ip := range ips {
+		if a := dhcp.Addr(ip); usable(a) == nil && !slices.Contains(list, a) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// domain is the first of the names in raw if it is one that may stand in a
+// resolver file, else nothing.
+func domain(raw string) string {
+	name, _, _ := strings.Cut(strings.Trim(raw, "\x00 "), " ")
+	if name = strings.TrimSuffix(name, "."); len(name) > 253 {
+		return ""
+	}
+	for label := range strings.SplitSeq(name, ".") {
+		if label == "" || label != dhcp.HostName(label) {
+			return ""
+		}
+	}
+	return name
+}
