@@ -114,15 +114,16 @@ func start(ns string, hear func(string), args ...string) (*process, error) {
 
 func (p *process) signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
 
-// end signals the process and waits until it has gone.
+// end signals the process and those that it started, and waits until it has
+// gone.
 func (p *process) end(s syscall.Signal) (time.Duration, error) {
 	began := time.Now()
-	p.signal(s)
+	syscall.Kill(-p.cmd.Process.Pid, s)
 	select {
 	case <-p.done:
 		return time.Since(began), nil
 	case <-time.After(10 * time.Second):
-		p.signal(syscall.SIGKILL)
+		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		return 0, fmt.Errorf("%s did not end by %v:\n%s", p.cmd.Path, s, p)
 	}
 }

@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"os"
+	"os/exec"
 	"syscall"
 )
 
@@ -133,7 +133,7 @@ func (dhclient) word(raw string) string {
 
 // dhcpcd is Roy Marples's, long that of Raspberry Pi. It keeps its files where
 // another one on the same machine would; so each gets such places of its own.
-type dhcpcd struct{}
+type dhcpcd struct{ option string }
 
 func (dhcpcd) program() string { return "dhcpcd" }
 
@@ -143,7 +143,7 @@ echo "$reason ip=$new_ip_address lease=$new_dhcp_lease_time server=$new_dhcp_ser
 `
 }
 
-func (dhcpcd) start(l *laptop) (*process, error) {
+func (c dhcpcd) start(l *laptop) (*process, error) {
 	program, err := find("dhcpcd")
 	if err != nil {
 		return nil, err
@@ -155,9 +155,13 @@ func (dhcpcd) start(l *laptop) (*process, error) {
 	if err := os.MkdirAll(l.file("lib"), 0o755); err != nil {
 		return nil, err
 	}
-	return start(l.ns, l.hear, "unshare", "-m", "sh", "-c", `
+	args := []string{"unshare", "-m", "sh", "-c", `
 mount --bind "$1" /var/lib/dhcpcd && mount -t tmpfs lab /run/dhcpcd && shift && exec "$@"`,
-		"sh", l.file("lib"), program, "-4", "-B", "-f", l.file("conf"), "-c", l.file("script"), "eth0")
+		"sh", l.file("lib"), program, "-4", "-B", "-f", l.file("conf"), "-c", l.file("script")}
+	if c.option != "" {
+		args = append(args, c.option)
+	}
+	return start(l.ns, l.hear, append(args, "eth0")...)
 }
 
 func (dhcpcd) renew(l *laptop) error {
@@ -184,24 +188,16 @@ func (dhcpcd) word(raw string) string {
 		"NAK": "refused", "FAIL": "failed", "EXPIRE": "expired", "RELEASE": "released", "STOPPED": "released"}[raw]
 }
 
-// copyOf copies a program into the lab.
+// copyOf copies a program into the lab. cp does it: a file that this program
+// has open for writing while it starts another one cannot be run.
 func (l *laptop) copyOf(program string) (string, error) {
 	path, err := find(program)
 	if err != nil {
 		return "", err
 	}
-	in, err := os.Open(path)
-	if err != nil {
-		return "", err
-	}
-	defer in.Close()
 	to := l.file(program)
-	os.Remove(to)
-	out, err := os.OpenFile(to, os.O_CREATE|os.O_WRONLY, 0o755)
-	if err != nil {
-		return "", err
+	if out, err := exec.Command("cp", path, to).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("copy %s: %w: %s", path, err, out)
 	}
-	defer out.Close()
-	_, err = io.Copy(out, in)
-	return to, err
+	return to, nil
 }

@@ -3,11 +3,17 @@ package main
 import (
 	"strconv"
 	"strings"
+	"time"
+
+	"leasehold/firmware/status"
 )
 
-// logFields takes a key=value line of slog apart.
-func logFields(line string) map[string]string {
-	f := map[string]string{}
+// fields are the keys and values of a line of slog.
+type fields map[string]string
+
+// logFields takes a key=value line apart.
+func logFields(line string) fields {
+	f := fields{}
 	for line = strings.TrimSpace(line); line != ""; line = strings.TrimLeft(line, " ") {
 		key, rest, ok := strings.Cut(line, "=")
 		if !ok {
@@ -22,3 +28,14 @@ func logFields(line string) map[string]string {
 	}
 	return f
 }
+
+// span is a duration among the fields, for people.
+func (f fields) span(key string) string {
+	d, err := time.ParseDuration(f[key])
+	if err != nil {
+		return f[key]
+	}
+	return span(d)
+}
+
+func span(d time.Duration) string { return status.Duration(d) }

@@ -80,7 +80,7 @@ func play(binary string, short bool) error {
 	if err := settle(); err != nil {
 		return err
 	}
-	s, err := newStory(binary, short)
+	s, err := newStory(os.Stdout, binary, short)
 	if err != nil {
 		return err
 	}

@@ -5,16 +5,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
 // A story is one run of the lab, told as it happens.
 type story struct {
+	out     io.Writer
 	short   bool
 	began   time.Time
 	mu      sync.Mutex // one voice at a time
@@ -23,10 +26,23 @@ type story struct {
 	laptops []*laptop
 }
 
+// end ends everybody who is still there.
+func (s *story) end() {
+	all := []*process{s.isp, s.box.proc}
+	for _, l := range s.laptops {
+		all = append(all, l.proc)
+	}
+	for _, p := range all {
+		if p != nil {
+			p.end(syscall.SIGKILL)
+		}
+	}
+}
+
 // patience is how long the lab waits for anything.
 const patience = time.Minute
 
-func newStory(binary string, short bool) (*story, error) {
+func newStory(out io.Writer, binary string, short bool) (*story, error) {
 	path, err := filepath.Abs(binary)
 	if err == nil {
 		_, err = os.Stat(path)
@@ -34,8 +50,8 @@ func newStory(binary string, short bool) (*story, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-leasehold: %w", err)
 	}
-	s := &story{short: short, began: time.Now()}
-	n, err := newNetwork("lab")
+	s := &story{out: out, short: short, began: time.Now()}
+	n, err := newNetwork("street")
 	if err != nil {
 		return nil, err
 	}
@@ -77,12 +93,14 @@ func (s *story) tell(ctx context.Context) error {
 
 func (s *story) title() {
 	version, _ := exec.Command(s.box.binary[0], "version").Output()
-	fmt.Printf(`A street on this machine: each of its parts is a network namespace.
+	router := strings.TrimSpace(string(version))
+	pad := strings.Repeat(" ", len(router))
+	fmt.Fprintf(s.out, `A street on this machine: each of its parts is a network namespace.
 
-  ISP (dnsmasq) ── wan [ router: %s ] br-lan ──┬── anna   (busybox udhcpc)
-   %s        %s           ├── ben    (ISC dhclient)
-                                                              └── carla  (dhcpcd)
-`, strings.TrimSpace(string(version)), ispAddr, routerIP)
+                                  %[2]s         ┌── anna   (busybox udhcpc)
+  ISP (dnsmasq) ────── wan [ %[1]s ] br-lan ────┼── ben    (ISC dhclient)
+  %[3]s               %[2]s  %[4]s  └── carla  (dhcpcd)
+`, router, pad, ispAddr, routerIP)
 }
 
 // opening starts everybody and waits until all have an address.
@@ -108,7 +126,7 @@ func (s *story) opening(ctx context.Context) error {
 	if _, err := s.box.proc.await(ctx, 0, `msg=serving`); err != nil {
 		return s.because(err)
 	}
-	if _, err := s.box.proc.await(ctx, 0, `side=wan event="?bound`); err != nil {
+	if _, err := s.box.proc.await(ctx, 0, `side=wan .*event="?bound`); err != nil {
 		return s.because(err)
 	}
 	s.chapter("The laptops are switched on")
@@ -145,7 +163,7 @@ func (s *story) renewals(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.box.proc.await(ctx, 0, `side=wan event="?renewed`); err != nil {
+	if _, err := s.box.proc.await(ctx, 0, `side=wan .*event="[0-9.]+ renewed`); err != nil {
 		return s.because(err)
 	}
 	return nil
@@ -164,7 +182,7 @@ func (s *story) releases(ctx context.Context) error {
 	if _, err := s.box.proc.await(ctx, heard, `msg=released .*addr=`+before); err != nil {
 		return s.because(err)
 	}
-	if _, err := anna.proc.end(9); err != nil {
+	if _, err := anna.proc.end(syscall.SIGKILL); err != nil {
 		return err
 	}
 	if err := anna.powerOn(); err != nil {
@@ -194,7 +212,7 @@ func (s *story) powerCut(ctx context.Context) error {
 	if _, err := s.box.proc.await(ctx, 0, `msg="leases recalled" .*leases=3`); err != nil {
 		return s.because(err)
 	}
-	if _, err := s.box.proc.await(ctx, 0, `side=wan event="?bound`); err != nil {
+	if _, err := s.box.proc.await(ctx, 0, `side=wan .*event="?bound`); err != nil {
 		return s.because(err)
 	}
 	if now := s.box.uplink(); now != uplink {
@@ -262,14 +280,14 @@ func within(ctx context.Context, d time.Duration) (context.Context, context.Canc
 func (s *story) chapter(title string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Printf("\n%s\n", title)
+	fmt.Fprintf(s.out, "\n%s\n", title)
 }
 
 // say tells one event: when, who, what.
 func (s *story) say(who, format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	fmt.Printf("%6.1f s  %-7s %s\n", time.Since(s.began).Seconds(), who, fmt.Sprintf(format, args...))
+	fmt.Fprintf(s.out, "%6.1f s  %-7s %s\n", time.Since(s.began).Seconds(), who, fmt.Sprintf(format, args...))
 }
 
 // onISP tells what dnsmasq logs of its side of the WAN cable.
@@ -309,11 +327,11 @@ func (s *story) onRouter(line string) {
 	case "offered":
 		s.say("router", "%s asked for an address (DHCPDISCOVER); offers %s (DHCPOFFER)", who, f["addr"])
 	case "bound":
-		s.say("router", "%s wants %s (DHCPREQUEST); it is in the ring now, so: yes, for %s (DHCPACK)", who, f["addr"], f["term"])
+		s.say("router", "%s wants %s (DHCPREQUEST); it is in the ring now, so: yes, for %s (DHCPACK)", who, f["addr"], f.span("term"))
 	case "renewed":
-		s.say("router", "%s renews %s for another %s", who, f["addr"], f["term"])
+		s.say("router", "%s renews %s for another %s", who, f["addr"], f.span("term"))
 	case "kept its address over a reboot":
-		s.say("router", "%s asks to keep %s: yes, for %s", who, f["addr"], f["term"])
+		s.say("router", "%s asks to keep %s: yes, for %s", who, f["addr"], f.span("term"))
 	case "released":
 		s.say("router", "%s gives %s back (DHCPRELEASE)", who, f["addr"])
 	default:
@@ -327,8 +345,8 @@ func (s *story) onRouter(line string) {
 func (s *story) onLaptop(l *laptop, o outcome) {
 	switch o.what {
 	case "bound", "renewed", "rebooted":
-		s.say(l.name, "%s reports %q: has %s for %v from %s, will renew in about %v",
-			l.client.program(), strings.Fields(o.raw)[0], o.ip, o.term, o.server, o.term/2)
+		s.say(l.name, "%s reports %q: has %s for %s from %s, will renew in about %s",
+			l.client.program(), strings.Fields(o.raw)[0], o.ip, span(o.term), o.server, span(o.term/2))
 	case "refused", "failed", "expired":
 		s.say(l.name, "%s reports %q", l.client.program(), strings.Fields(o.raw)[0])
 	}

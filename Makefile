@@ -1,0 +1,70 @@
+# leasehold: the DHCP heart of a small router. `make` explains every target.
+
+VERSION := 0.1.0
+GO      ?= go
+PAGE    ?= 127.0.0.1:8080
+ARCHES  := mips mipsle armv5 armv7 arm64 amd64
+HOST     = $(shell $(GO) env GOHOSTARCH)
+
+# Routers with MIPS have no floating point unit, and their kernels emulate none.
+env_mips   := GOARCH=mips GOMIPS=softfloat
+env_mipsle := GOARCH=mipsle GOMIPS=softfloat
+env_armv5  := GOARCH=arm GOARM=5
+env_armv7  := GOARCH=arm GOARM=7
+env_arm64  := GOARCH=arm64
+env_amd64  := GOARCH=amd64
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check build size bench crash fuzz clean go need-test $(ARCHES:%=build/leasehold-%)
+
+help: ## this list
+	@echo 'leasehold $(VERSION): DHCP server, DHCP client, lease ring and status page for small routers'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+go:
+	@command -v $(GO) >/dev/null || { echo 'Go 1.26 or newer is needed: https://go.dev/doc/install'; exit 1; }
+
+run: go build/leasehold-$(HOST) ## a whole network on this machine: ISP, router, three laptops; Ctrl-C ends it (SHORT=1: a minute with a power cut; PAGE=addr:port: where the status page is)
+	@$(GO) build -o build/lab ./cmd/lab
+	@build/lab -leasehold build/leasehold-$(HOST) -page $(PAGE) $(if $(SHORT),-short)
+
+test: go need-test build check ## prove it: unit tests with the race detector, real DHCP programs in namespaces, foreign CPUs under qemu-user
+	$(GO) test -race -timeout 20m ./...
+
+check: go ## formatting and vet, for both byte orders
+	@unformatted=$$(gofmt -l boards cmd dhcp firmware 2>/dev/null); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	$(GO) vet ./...
+	GOARCH=mips $(GO) vet ./cmd/leasehold ./dhcp/... ./firmware/...
+
+build: go $(ARCHES:%=build/leasehold-%) ## static, stripped, reproducible binaries for every CPU, in build/
+
+$(ARCHES:%=build/leasehold-%): build/leasehold-%: | go
+	@mkdir -p build
+	CGO_ENABLED=0 GOOS=linux $(env_$*) $(GO) build -trimpath -buildvcs=false \
+		-ldflags '-s -w -buildid= -X main.version=$(VERSION)' -o $@ ./cmd/leasehold
+
+size: build ## how large the binaries are, raw and compressed with xz
+	@printf '%-10s %10s %10s\n' CPU raw xz
+	@for a in $(ARCHES); do \
+		printf '%-10s %10d %10d\n' $$a $$(stat -c %s build/leasehold-$$a) $$(xz -9e --check=crc32 -c build/leasehold-$$a | wc -c); \
+	done
+
+bench: go ## benchmarks of the parts
+	$(GO) test -run '^$$' -bench . -benchmem ./dhcp/... ./firmware/...
+
+crash: go ## cut the power of the ring at every point, two deep (minutes)
+	LEASEHOLD_CRASH=1 $(GO) test -run PowerCut -v -timeout 2h ./firmware/ring
+
+fuzz: go ## every fuzz target for half a minute
+	@for p in $$($(GO) list ./...); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s -fuzzminimizetime 20x $$p || exit 1; \
+		done; \
+	done
+
+need-test: go
+	@$(GO) build -o build/lab ./cmd/lab && build/lab -need test
+
+clean: ## remove what was built
+	rm -rf build

@@ -1,0 +1,247 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+var allClients = map[string]client{"udhcpc": udhcpc{}, "dhclient": dhclient{}, "dhcpcd": dhcpcd{}}
+
+// TestClientsGetWhatIsConfigured: what each client reports is what the
+// configuration says.
+func TestClientsGetWhatIsConfigured(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, `
+config interface 'wan'
+	option proto 'none'
+config dhcp 'lan'
+	option leasetime '1h'
+	list dhcp_option '6,192.0.2.53'
+config host
+	option name 'printer'
+	option mac '02:00:5e:00:03:01'
+	option ip '192.168.1.20'
+`)
+	s.on()
+	port := 1
+	for name, c := range allClients {
+		l := s.laptop(name, port, c)
+		s.boot(l)
+		o := s.reports(l, 0, "bound")
+		if o.term != time.Hour || o.server != routerIP || o.router != routerIP || o.dns != "192.0.2.53" {
+			t.Errorf("%s reports %+v", name, o)
+		}
+		if reserved := l.mac == "02:00:5e:00:03:01"; reserved != (o.ip == "192.168.1.20") {
+			t.Errorf("%s on %s has %s; 192.168.1.20 is reserved for 02:00:5e:00:03:01", name, l.mac, o.ip)
+		}
+		port++
+	}
+}
+
+// TestUnicastWithoutARP: "A server or relay agent [...] SHOULD unicast" to a
+// client that cannot answer ARP yet, in a frame for its card (RFC 2131, section
+// 4.1); to one that says it cannot take that, broadcast.
+func TestUnicastWithoutARP(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\n")
+	s.on()
+	plain := s.laptop("plain", 1, udhcpc{})
+	shy := s.laptop("shy", 2, udhcpc{[]string{"-B"}})
+	for _, l := range []*laptop{plain, shy} {
+		s.boot(l)
+		s.reports(l, 0, "bound")
+	}
+	const offersAndACKs = "dhcp.option.dhcp == 2 || dhcp.option.dhcp == 5"
+	for _, line := range s.packets(offersAndACKs, "dhcp.hw.mac_addr", "eth.dst", "ip.dst") {
+		f := strings.Fields(line)
+		if f[0] == plain.mac && (f[1] != plain.mac || !strings.HasPrefix(f[2], "192.168.1.")) {
+			t.Errorf("to %s without the broadcast flag: frame to %s, packet to %s", f[0], f[1], f[2])
+		}
+		if f[0] == shy.mac && (f[1] != "ff:ff:ff:ff:ff:ff" || f[2] != "255.255.255.255") {
+			t.Errorf("to %s with the broadcast flag: frame to %s, packet to %s", f[0], f[1], f[2])
+		}
+	}
+	first := s.packets("dhcp.option.dhcp == 2 && dhcp.hw.mac_addr == "+plain.mac, "frame.number")[0]
+	if asked := s.packets("arp.opcode == 1 && eth.src == 02:00:5e:00:02:01 && frame.number < " + first); len(asked) > 0 {
+		t.Errorf("the router asked by ARP before it offered:\n%s", asked)
+	}
+}
+
+// TestTwoCardsOfOneMachine get an address each.
+func TestTwoCardsOfOneMachine(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\n")
+	s.on()
+	s.says(s.proc, 0, "msg=serving")
+	l := s.laptop("twin", 1, udhcpc{})
+	check(t, ip(s.router,
+		"link add lan2 type veth peer name eth1 address 02:00:5e:00:03:02 netns "+l.ns,
+		"link set lan2 master br-lan up",
+		"-n "+l.ns+" link set eth1 up"))
+	got := map[string]string{}
+	for _, card := range []string{"eth0", "eth1", "eth0"} {
+		out, err := run(l.ns, "busybox", "udhcpc", "-f", "-n", "-q", "-i", card, "-s", "/bin/true", "-x", "hostname:twin")
+		check(t, err)
+		m := regexp.MustCompile(`lease of (\S+) obtained`).FindStringSubmatch(out)
+		if m == nil {
+			t.Fatalf("udhcpc on %s said:\n%s", card, out)
+		}
+		if before := got[card]; before != "" && before != m[1] {
+			t.Errorf("%s had %s and now has %s", card, before, m[1])
+		}
+		got[card] = m[1]
+	}
+	if got["eth0"] == got["eth1"] {
+		t.Errorf("both cards have %s", got["eth0"])
+	}
+}
+
+// TestRebind: a client whose renewal by unicast gets lost asks everybody, and
+// keeps its address.
+func TestRebind(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\nconfig dhcp 'lan'\n\toption leasetime '20s'\n")
+	s.on()
+	l := s.laptop("ben", 1, dhclient{})
+	s.boot(l)
+	o := s.reports(l, 0, "bound")
+	check(t, ip(l.ns, "neigh replace "+routerIP+" lladdr 02:00:5e:ff:ff:ff dev eth0 nud permanent"))
+	mark := l.reports.mark()
+	if again := s.reports(l, mark, "renewed"); again.ip != o.ip {
+		t.Errorf("had %s, then reported %q", o.ip, again.raw)
+	}
+	const toAll = "dhcp.option.dhcp == 3 && ip.dst == 255.255.255.255 && dhcp.ip.client == "
+	if len(s.packets(toAll+o.ip)) == 0 {
+		t.Error("it was not by asking everybody")
+	}
+}
+
+// TestForeignAddressIsRefused: a laptop that comes from another network hears
+// NAK and gets an address of this one.
+func TestForeignAddressIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\n")
+	s.on()
+	s.says(s.proc, 0, "msg=serving")
+	l := s.laptop("ben", 1, dhclient{})
+	check(t, os.WriteFile(l.file("leases"), []byte(`lease {
+  interface "eth0";
+  fixed-address 10.9.9.9;
+  option subnet-mask 255.255.255.0;
+  option dhcp-lease-time 86400;
+  option dhcp-message-type 5;
+  option dhcp-server-identifier 10.9.9.1;
+  renew never;
+  rebind never;
+  expire never;
+}
+`), 0o644))
+	s.boot(l)
+	s.says(l.proc, 0, "DHCPREQUEST for 10.9.9.9")
+	s.says(l.proc, 0, "DHCPNAK from "+routerIP)
+	if o := s.reports(l, 0, "bound"); !strings.HasPrefix(o.ip, "192.168.1.") {
+		t.Errorf("then it was bound to %s", o.ip)
+	}
+}
+
+// TestDecline: a client that finds its address in use by ARP declines it; the
+// address is not given to it again, nor to the next one.
+func TestDecline(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\nconfig dhcp 'lan'\n\toption limit '8'\n")
+	s.on()
+	s.says(s.proc, 0, "msg=serving")
+	squatter, _, err := s.addLaptop("squatter", 1)
+	check(t, err)
+	l := s.laptop("anna", 2, udhcpc{[]string{"-a"}})
+	s.boot(l)
+	first := s.reports(l, 0, "bound").ip
+	check(t, l.client.release(l))
+	s.says(s.proc, 0, "msg=released")
+	_, err = l.proc.end(syscall.SIGKILL)
+	check(t, err)
+	check(t, ip(squatter, "addr add "+first+"/24 dev eth0"))
+	mark := l.reports.mark()
+	s.boot(l)
+	s.says(s.proc, 0, "address is in use by somebody else.*addr="+first)
+	if o := s.reports(l, mark, "bound"); o.ip == first {
+		t.Errorf("declined %s and got it again", first)
+	}
+	next := s.laptop("ben", 3, dhclient{})
+	s.boot(next)
+	if o := s.reports(next, 0, "bound"); o.ip == first {
+		t.Errorf("%s was declined and then given to the next", first)
+	}
+}
+
+// TestInform: a host with an address of its own is told the rest, and gets no
+// lease.
+func TestInform(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\nconfig dhcp 'lan'\n\tlist dhcp_option '6,192.0.2.53'\n")
+	s.on()
+	s.says(s.proc, 0, "msg=serving")
+	l := s.laptop("static", 1, informing{})
+	check(t, ip(l.ns, "addr add 192.168.1.50/24 dev eth0"))
+	s.boot(l)
+	if o := s.reports(l, 0, "informed"); o.dns != "192.0.2.53" || o.term != 0 {
+		t.Errorf("reports %+v", o)
+	}
+	if strings.Contains(s.page(), l.mac) {
+		t.Error("the page shows a lease for it")
+	}
+}
+
+// informing is dhcpcd with an address that was set by hand.
+type informing struct{ dhcpcd }
+
+func (informing) start(l *laptop) (*process, error) {
+	return dhcpcd{"--inform=192.168.1.50/24"}.start(l)
+}
+
+func (informing) word(raw string) string {
+	return map[string]string{"INFORM": "informed"}[raw]
+}
+
+// TestPowerCutAtEveryMoment: whenever the router dies, who was told "yes" has
+// the same address afterwards, and nobody else does.
+func TestPowerCutAtEveryMoment(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\n")
+	s.on()
+	var laptops []*laptop
+	had := map[*laptop]string{}
+	for port := 1; port <= 5; port++ {
+		l := s.laptop("l"+string(rune('0'+port)), port, udhcpc{})
+		s.boot(l)
+		had[l] = s.reports(l, 0, "bound").ip
+		laptops = append(laptops, l)
+		_, err := s.proc.end(syscall.SIGKILL) // the moment the ACK is in
+		check(t, err)
+		s.on()
+		s.says(s.proc, 0, "msg=serving")
+		for _, old := range laptops {
+			mark := old.reports.mark()
+			check(t, old.client.renew(old))
+			if o := s.reports(old, mark, "renewed"); o.ip != had[old] {
+				t.Errorf("after cut %d %s had %s and renewed %s", port, old.name, had[old], o.ip)
+			}
+			if bad := old.refusals(0); len(bad) > 0 {
+				t.Errorf("%s was refused: %v", old.name, bad)
+			}
+		}
+	}
+	addrs := []string{}
+	for _, a := range had {
+		addrs = append(addrs, a)
+	}
+	slices.Sort(addrs)
+	if len(slices.Compact(addrs)) != len(laptops) {
+		t.Errorf("some address was given twice: %v", had)
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"leasehold/dhcp"
+	"leasehold/dhcp/lease"
+	"leasehold/firmware/flash"
+	"leasehold/firmware/ring"
+)
+
+// emulators run the binary for a CPU on this one.
+var emulators = map[string]string{
+	"mips":   "qemu-mips-static",
+	"mipsle": "qemu-mipsel-static",
+	"armv5":  "qemu-arm-static",
+	"armv7":  "qemu-arm-static",
+	"arm64":  "qemu-aarch64-static",
+	"amd64":  "qemu-x86_64-static",
+}
+
+// TestShippedBinaries runs what `make build` made: each is static, says its
+// version, checks a configuration and reads a ring file that this machine
+// wrote, whatever its byte order.
+func TestShippedBinaries(t *testing.T) {
+	dir := t.TempDir()
+	conf := filepath.Join(dir, "conf")
+	if err := os.WriteFile(conf, []byte("config dhcp 'lan'\n\toption leasetime '1h'\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	path := writeRing(t, dir)
+	for cpu, emulator := range emulators {
+		t.Run(cpu, func(t *testing.T) {
+			binary := "../../build/leasehold-" + cpu
+			if _, err := os.Stat(binary); err != nil {
+				t.Fatalf("%v; run make build first", err)
+			}
+			isStatic(t, binary)
+			for _, c := range []struct{ args, want string }{
+				{"version", "leasehold "},
+				{"check " + conf, "option leasetime '1h'"},
+				{"leases " + path, "192.168.1.100  02:00:00:00:00:64  host-100  12 h"},
+				{"leases " + path, "100 leases;"},
+			} {
+				out, err := exec.Command(emulator, append([]string{binary}, strings.Fields(c.args)...)...).CombinedOutput()
+				if err != nil || !strings.Contains(string(out), c.want) {
+					t.Errorf("leasehold %s: %v; want %q in:\n%s", c.args, err, c.want, out)
+				}
+			}
+		})
+	}
+}
+
+func isStatic(t *testing.T, binary string) {
+	t.Helper()
+	out, err := exec.Command("file", binary).Output()
+	if err != nil || !strings.Contains(string(out), "statically linked") || !strings.Contains(string(out), ", stripped") {
+		t.Errorf("file says %s (%v)", out, err)
+	}
+	f, err := elf.Open(binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if libs, _ := f.ImportedLibraries(); len(libs) > 0 {
+		t.Errorf("%s needs %v", binary, libs)
+	}
+}
+
+// writeRing makes a ring file with a hundred leases.
+func writeRing(t *testing.T, dir string) string {
+	t.Helper()
+	path := filepath.Join(dir, "ring")
+	dev, err := flash.OpenFile(path, ring.Size(200, 128, flash.FileBlockSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dev.Close()
+	r, err := ring.Open(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		hw := dhcp.HWAddr{2, 0, 0, 0, 0, byte(100 + i)}
+		b := lease.Binding{Addr: netip.AddrFrom4([4]byte{192, 168, 1, byte(100 + i)}), ID: dhcp.HardwareID(hw), HW: hw,
+			Name: fmt.Sprintf("host-%d", 100+i), Term: 12 * 3600 * 1e9}
+		v, err := b.MarshalBinary()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Put(ring.Entry{Key: "L" + string(b.Addr.AsSlice()), Value: v}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return path
+}
+
+// TestBuildIsReproducible builds the binary for one router from a copy of the
+// sources in another directory: the same bytes come out.
+func TestBuildIsReproducible(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "some", "where else")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range []string{"Makefile", "go.mod", "go.sum", "cmd", "dhcp", "firmware"} {
+		if out, err := exec.Command("cp", "-r", "../../"+part, dir).CombinedOutput(); err != nil {
+			t.Fatalf("cp: %v: %s", err, out)
+		}
+	}
+	cmd := exec.Command("make", "-s", "build/leasehold-mipsle")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "MAKEFLAGS=", "GOFLAGS=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("make: %v\n%s", err, out)
+	}
+	here, err := os.ReadFile("../../build/leasehold-mipsle")
+	if err != nil {
+		t.Fatalf("%v; run make build first", err)
+	}
+	there, err := os.ReadFile(filepath.Join(dir, "build/leasehold-mipsle"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(here, there) {
+		t.Errorf("%x here, %x there", sha256.Sum256(here), sha256.Sum256(there))
+	}
+}
