@@ -27,6 +27,7 @@ func lab(args []string) error {
 	binary := flags.String("leasehold", "", "the leasehold `binary` to run on the router")
 	page := flags.String("page", "127.0.0.1:8080", "where to serve the router's status page")
 	short := flags.Bool("short", false, "short leases: show renewal, release, a power cut and the reboot, then end")
+	measured := flags.String("measure", "", "measure leasehold beside dnsmasq, with their stores in this `directory`")
 	need := flags.String("need", "", "only install what the lab (run) or the tests (test) need")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -37,17 +38,26 @@ func lab(args []string) error {
 	case *need != "":
 		return provide(labTools)
 	case inside():
-		return play(*binary, *short)
+		return play(func(ctx context.Context) error {
+			if *measured != "" {
+				return measure(*binary, *measured)
+			}
+			s, err := newStory(os.Stdout, *binary, *short)
+			if err != nil {
+				return err
+			}
+			return s.tell(ctx)
+		})
 	}
 	if err := provide(labTools); err != nil {
 		return err
 	}
-	return outside(*page, *short)
+	return outside(*page, *short || *measured != "")
 }
 
 // outside owns what belongs to the machine: the terminal, Ctrl-C and the port
 // of the page, which it hands to the program inside.
-func outside(page string, short bool) error {
+func outside(page string, brief bool) error {
 	cmd := enter()
 	if l, err := net.Listen("tcp", page); err == nil {
 		defer l.Close()
@@ -58,7 +68,7 @@ func outside(page string, short bool) error {
 		defer f.Close()
 		cmd.ExtraFiles = []*os.File{f}
 		cmd.Env = append(cmd.Env, pageEnv+"="+page)
-	} else if !short {
+	} else if !brief {
 		return fmt.Errorf("the status page: %w (make run PAGE=127.0.0.1:8081 moves it)", err)
 	}
 	if err := cmd.Start(); err != nil {
@@ -73,18 +83,15 @@ func outside(page string, short bool) error {
 	return nil
 }
 
-// play is the program inside.
-func play(binary string, short bool) error {
+// play is the program inside: it runs one act until that ends, or we are told
+// to.
+func play(act func(context.Context) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	if err := settle(); err != nil {
 		return err
 	}
-	s, err := newStory(os.Stdout, binary, short)
-	if err != nil {
-		return err
-	}
-	err = s.tell(ctx)
+	err := act(ctx)
 	if ctx.Err() != nil {
 		fmt.Println("\nThe lab is taken down; nothing is left of it.")
 		return nil

@@ -5,9 +5,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"runtime"
-
-	"golang.org/x/sys/unix"
 )
 
 // pageEnv tells the program inside at which address of the machine the router's
@@ -53,28 +50,11 @@ func forward(c net.Conn, ns, to string) {
 	io.Copy(c, r)
 }
 
-// dialIn connects from within a namespace. The thread that enters it is not
-// used again.
-func dialIn(ns, to string) (net.Conn, error) {
-	type result struct {
-		conn net.Conn
-		err  error
-	}
-	done := make(chan result)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with us
-		f, err := os.Open("/run/netns/" + ns)
-		if err == nil {
-			err = unix.Setns(int(f.Fd()), unix.CLONE_NEWNET)
-			f.Close()
-		}
-		if err != nil {
-			done <- result{nil, err}
-			return
-		}
-		conn, err := net.Dial("tcp4", to)
-		done <- result{conn, err}
-	}()
-	r := <-done
-	return r.conn, r.err
+// dialIn connects from within a namespace.
+func dialIn(ns, to string) (conn net.Conn, err error) {
+	err = inNamespace(ns, func() (err error) {
+		conn, err = net.Dial("tcp4", to)
+		return err
+	})
+	return conn, err
 }
