@@ -35,7 +35,7 @@ func runCheck(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "# in force:\n%s", config.Format(cfg))
 	if mistakes > 0 {
-		return fmt.Errorf("%s: %d mistakes", path, mistakes)
+		return fmt.Errorf("%s: %s", path, count(mistakes, "mistake"))
 	}
 	return nil
 }
@@ -68,7 +68,15 @@ func runLeases(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	if list.WAN.Addr.IsValid() {
 		fmt.Fprintf(stdout, "\nWAN port last had %v from %v.\n", list.WAN.Addr, list.WAN.Server)
 	}
-	fmt.Fprintf(stdout, "\n%d leases; the ring holds %d of %d octets, segments erased %v times.\n",
-		len(list.Bindings), list.Health.Live, list.Health.Capacity, list.Health.Erases)
+	fmt.Fprintf(stdout, "\n%s; the ring holds %d of %d octets, segments erased %v times.\n",
+		count(len(list.Bindings), "lease"), list.Health.Live, list.Health.Capacity, list.Health.Erases)
 	return nil
+}
+
+// count says how many there are: "1 lease", "2 leases".
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

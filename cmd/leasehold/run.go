@@ -51,7 +51,7 @@ func newLog(w io.Writer, verbose bool, start time.Time) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
 		Level: level,
 		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey {
+			if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
 				return slog.Duration("up", time.Since(start).Truncate(time.Millisecond))
 			}
 			return a

@@ -11,7 +11,6 @@ import (
 	"net/netip"
 
 	"github.com/jsimonetti/rtnetlink/v2"
-	"github.com/jsimonetti/rtnetlink/v2/rtnl"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -19,7 +18,7 @@ import (
 // A port is one interface with a netlink connection to speak about it.
 type port struct {
 	ifi  *net.Interface
-	conn *rtnl.Conn
+	conn *rtnetlink.Conn
 }
 
 func open(ifname string) (port, error) {
@@ -27,7 +26,7 @@ func open(ifname string) (port, error) {
 	if err != nil {
 		return port{}, fmt.Errorf("interface %s: %w", ifname, err)
 	}
-	conn, err := rtnl.Dial(nil)
+	conn, err := rtnetlink.Dial(nil)
 	if err != nil {
 		return port{}, fmt.Errorf("netlink: %w", err)
 	}
@@ -37,37 +36,62 @@ func open(ifname string) (port, error) {
 func (p port) close() { p.conn.Close() }
 
 func (p port) addrs() ([]netip.Prefix, error) {
-	list, err := p.conn.Addrs(p.ifi, unix.AF_INET)
+	list, err := p.conn.Address.List()
 	if err != nil {
 		return nil, fmt.Errorf("addresses of %s: %w", p.ifi.Name, err)
 	}
 	var out []netip.Prefix
-	for _, n := range list {
-		if a, ok := netip.AddrFromSlice(n.IP.To4()); ok {
-			ones, _ := n.Mask.Size()
-			out = append(out, netip.PrefixFrom(a, ones))
+	for _, m := range list {
+		if m.Index != uint32(p.ifi.Index) || m.Family != unix.AF_INET {
+			continue
+		}
+		if a, ok := netip.AddrFromSlice(m.Attributes.Local.To4()); ok {
+			out = append(out, netip.PrefixFrom(a, int(m.PrefixLength)))
 		}
 	}
 	return out, nil
 }
 
+// message names an address of the port. The kernel takes one without Local for
+// any address of that network.
+func (p port) message(a netip.Prefix) *rtnetlink.AddressMessage {
+	ip := a.Addr().AsSlice()
+	return &rtnetlink.AddressMessage{
+		Family:       unix.AF_INET,
+		PrefixLength: uint8(a.Bits()),
+		Scope:        unix.RT_SCOPE_UNIVERSE,
+		Index:        uint32(p.ifi.Index),
+		Attributes:   &rtnetlink.AddressAttributes{Address: ip, Local: ip},
+	}
+}
+
 func (p port) add(a netip.Prefix) error {
-	err := p.conn.AddrAdd(p.ifi, ipNet(a))
-	if err != nil && !errors.Is(err, unix.EEXIST) {
+	m := p.message(a)
+	if a.Bits() < 31 {
+		m.Attributes.Broadcast = broadcast(a)
+	}
+	if err := p.conn.Address.New(m); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("add %v to %s: %w", a, p.ifi.Name, err)
 	}
 	return nil
 }
 
+// remove takes an address off. One that is gone already is fine: the kernel
+// removes the others of a network together with the first.
 func (p port) remove(a netip.Prefix) error {
-	if err := p.conn.AddrDel(p.ifi, ipNet(a)); err != nil {
+	if err := p.conn.Address.Delete(p.message(a)); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("remove %v from %s: %w", a, p.ifi.Name, err)
 	}
 	return nil
 }
 
 func (p port) up() error {
-	if err := p.conn.LinkUp(p.ifi); err != nil {
+	err := p.conn.Link.Set(&rtnetlink.LinkMessage{
+		Index:  uint32(p.ifi.Index),
+		Flags:  unix.IFF_UP,
+		Change: unix.IFF_UP,
+	})
+	if err != nil {
 		return fmt.Errorf("set %s up: %w", p.ifi.Name, err)
 	}
 	return nil
@@ -113,8 +137,9 @@ type Uplink struct {
 	Metric  int        // of the default route
 }
 
-// SetUplink gives an interface exactly one address and the default route. What
-// an earlier run left behind goes; what is right already is not touched.
+// SetUplink gives an interface exactly one address and one default route, or
+// none where there is no gateway. What an earlier run left behind goes; what is
+// right already is not touched.
 func SetUplink(ifname string, u Uplink) error {
 	p, err := open(ifname)
 	if err != nil {
@@ -127,29 +152,22 @@ func SetUplink(ifname string, u Uplink) error {
 	if err := p.add(u.Addr); err != nil {
 		return err
 	}
-	if !u.Gateway.IsValid() {
-		return nil
+	if u.Gateway.IsValid() {
+		if err := p.route(u); err != nil {
+			return err
+		}
 	}
-	err = p.conn.RouteReplace(p.ifi, defaultNet, u.Gateway.AsSlice(), rtnl.WithRouteAttrs(rtnetlink.RouteAttributes{
-		OutIface: uint32(p.ifi.Index),
-		Gateway:  u.Gateway.AsSlice(),
-		Priority: uint32(u.Metric),
-	}))
-	if err != nil {
-		return fmt.Errorf("default route by %v on %s: %w", u.Gateway, p.ifi.Name, err)
-	}
-	return nil
+	return p.keepRoute(u)
 }
 
-// ClearUplink takes every address off an interface; the kernel takes its routes
-// with them.
+// ClearUplink takes every address off an interface, and the default routes.
 func ClearUplink(ifname string) error {
 	p, err := open(ifname)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	return p.keepOnly(netip.Prefix{})
+	return errors.Join(p.keepOnly(netip.Prefix{}), p.keepRoute(Uplink{}))
 }
 
 func (p port) keepOnly(keep netip.Prefix) error {
@@ -166,13 +184,56 @@ func (p port) keepOnly(keep netip.Prefix) error {
 	return errors.Join(errs...)
 }
 
+// route sets the default route. A gateway outside the address's network, which
+// some providers have, is on the link all the same.
+func (p port) route(u Uplink) error {
+	m := &rtnetlink.RouteMessage{
+		Family:   unix.AF_INET,
+		Table:    unix.RT_TABLE_MAIN,
+		Protocol: unix.RTPROT_DHCP,
+		Type:     unix.RTN_UNICAST,
+		Scope:    unix.RT_SCOPE_UNIVERSE,
+		Attributes: rtnetlink.RouteAttributes{
+			OutIface: uint32(p.ifi.Index),
+			Gateway:  u.Gateway.AsSlice(),
+			Priority: uint32(u.Metric),
+		},
+	}
+	if !u.Addr.Contains(u.Gateway) {
+		m.Flags = unix.RTNH_F_ONLINK
+	}
+	if err := p.conn.Route.Replace(m); err != nil {
+		return fmt.Errorf("default route by %v on %s: %w", u.Gateway, p.ifi.Name, err)
+	}
+	return nil
+}
+
+// keepRoute removes the interface's default routes but for that of u.
+func (p port) keepRoute(u Uplink) error {
+	list, err := p.conn.Route.List()
+	if err != nil {
+		return fmt.Errorf("routes of %s: %w", p.ifi.Name, err)
+	}
+	var errs []error
+	for _, m := range list {
+		at := m.Attributes
+		if m.Family != unix.AF_INET || m.Table != unix.RT_TABLE_MAIN || m.DstLength != 0 || at.OutIface != uint32(p.ifi.Index) {
+			continue
+		}
+		gateway, _ := netip.AddrFromSlice(at.Gateway.To4())
+		if gateway == u.Gateway && at.Priority == uint32(u.Metric) {
+			continue
+		}
+		if err := p.conn.Route.Delete(&m); err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("remove default route by %v on %s: %w", gateway, p.ifi.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // WatchCarrier calls changed with whether a cable is in, once at the start and
 // at every change, until ctx ends or the interface is gone.
 func WatchCarrier(ctx context.Context, ifname string, changed func(up bool)) error {
-	ifi, err := net.InterfaceByName(ifname)
-	if err != nil {
-		return fmt.Errorf("interface %s: %w", ifname, err)
-	}
 	conn, err := rtnetlink.Dial(&netlink.Config{Groups: unix.RTMGRP_LINK})
 	if err != nil {
 		return fmt.Errorf("netlink: %w", err)
@@ -183,31 +244,47 @@ func WatchCarrier(ctx context.Context, ifname string, changed func(up bool)) err
 			conn.Close()
 		}
 	}()
-	up := ifi.Flags&net.FlagRunning != 0
-	changed(up)
-	for {
-		msgs, _, err := conn.Receive()
+	// What the kernel sends only says that something is new, and may be late or
+	// lost (ENOBUFS); what is true it is asked for.
+	for was, known := false, false; ; {
+		up, err := carrier(ifname)
+		if err != nil {
+			return err
+		}
+		if up != was || !known {
+			changed(up)
+			was, known = up, true
+		}
+		_, _, err = conn.Receive()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil {
+		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return fmt.Errorf("carrier of %s: %w", ifname, err)
-		}
-		for _, m := range msgs {
-			l, ok := m.(*rtnetlink.LinkMessage)
-			if !ok || int(l.Index) != ifi.Index {
-				continue
-			}
-			if now := l.Flags&unix.IFF_RUNNING != 0; now != up {
-				up = now
-				changed(up)
-			}
 		}
 	}
 }
 
-var defaultNet = net.IPNet{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}
+// carrier asks whether a cable is in. That is IFF_LOWER_UP: IFF_RUNNING follows
+// it as late as a second after the interface was set up.
+func carrier(ifname string) (bool, error) {
+	p, err := open(ifname)
+	if err != nil {
+		return false, err
+	}
+	defer p.close()
+	l, err := p.conn.Link.Get(uint32(p.ifi.Index))
+	if err != nil {
+		return false, fmt.Errorf("carrier of %s: %w", ifname, err)
+	}
+	return l.Flags&unix.IFF_LOWER_UP != 0, nil
+}
 
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), 32)}
+// broadcast is the last address of p's network.
+func broadcast(p netip.Prefix) net.IP {
+	a := p.Addr().As4()
+	for i, m := range net.CIDRMask(p.Bits(), 32) {
+		a[i] |= ^m
+	}
+	return a[:]
 }

@@ -6,14 +6,16 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteResolver writes the name servers and the search domain as resolv.conf(5)
 // has them. Readers see the old file or the new one; a file that says the same
-// already is not written again.
+// already is not written again. A domain that would be more than one word of
+// the file is left out.
 func WriteResolver(path string, dns []netip.Addr, domain string) error {
 	var b bytes.Buffer
-	if domain != "" {
+	if domain != "" && !strings.ContainsFunc(domain, notInName) {
 		fmt.Fprintf(&b, "search %s\n", domain)
 	}
 	for _, a := range dns {
@@ -33,6 +35,8 @@ func WriteResolver(path string, dns []netip.Addr, domain string) error {
 	}
 	return os.Rename(tmp.Name(), path)
 }
+
+func notInName(r rune) bool { return r <= ' ' || r > '~' }
 
 func firstError(errs ...error) error {
 	for _, err := range errs {

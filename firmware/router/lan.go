@@ -41,8 +41,12 @@ type lanConfig struct {
 	Hosts []config.Host
 }
 
-// publishEvery is how often the page follows what happens, at most.
-const publishEvery = 200 * time.Millisecond
+// The page follows what happens every publishEvery at most, and less often
+// where that would take more of the loop's time than a hundredth.
+const (
+	publishEvery = 200 * time.Millisecond
+	publishShare = 100
+)
 
 // run serves until ctx ends, the interface goes, or the configuration asks for
 // another interface. What it knows comes from the ring, so it can be started
@@ -51,6 +55,7 @@ func (l *lan) run(ctx context.Context) error {
 	if err := l.os.addAddr(l.cfg.Device, l.cfg.Addr); err != nil {
 		return err
 	}
+	l.conn = nil
 	l.server = server.New(l.serverConfig())
 	l.recall()
 	if !l.cfg.Serve {
@@ -69,27 +74,29 @@ func (l *lan) run(ctx context.Context) error {
 // receive reads c in a goroutine of its own, which ends when c is closed.
 func receive(c conn, put func(dhcp.Datagram), log *slog.Logger) <-chan error {
 	broken := make(chan error, 1)
-	go func() {
-		for {
-			d, err := c.Receive()
-			if bad := (*wire.Malformed)(nil); errors.As(err, &bad) {
-				log.Debug("not DHCP", "err", err)
-				continue
-			}
-			if err != nil {
-				broken <- err
-				return
-			}
-			put(d)
-		}
-	}()
+	go func() { broken <- contain(func() error { return receiveAll(c, put, log) }) }()
 	return broken
+}
+
+func receiveAll(c conn, put func(dhcp.Datagram), log *slog.Logger) error {
+	for {
+		d, err := c.Receive()
+		if bad := (*wire.Malformed)(nil); errors.As(err, &bad) {
+			log.Debug("not DHCP", "err", err)
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		put(d)
+	}
 }
 
 func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 	refresh := time.NewTimer(0)
 	defer refresh.Stop()
 	due := true // refresh is running
+	pause := publishEvery
 	batch := make([]dhcp.Datagram, 0, batchLen)
 	for {
 		batch = batch[:0]
@@ -109,7 +116,9 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 		case d := <-l.queue.begin:
 			batch = append(batch, d)
 		case <-refresh.C:
+			began := time.Now()
 			l.publish()
+			pause = max(publishEvery, publishShare*time.Since(began))
 			due = false
 			continue
 		}
@@ -117,7 +126,7 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 			l.handle(time.Now(), l.queue.drain(batch))
 		}
 		if !due {
-			refresh.Reset(publishEvery)
+			refresh.Reset(pause)
 			due = true
 		}
 	}
@@ -125,8 +134,8 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 
 // idle waits for another configuration.
 func (l *lan) idle(ctx context.Context) error {
-	l.publish()
 	for {
+		l.publish()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -136,6 +145,19 @@ func (l *lan) idle(ctx context.Context) error {
 			}
 		case l.upstream = <-l.dns:
 		}
+	}
+}
+
+// pause waits after a failure. Another configuration ends it: it may have what
+// was missing.
+func (l *lan) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	case cfg := <-l.configs:
+		l.move(cfg)
 	}
 }
 
@@ -155,19 +177,26 @@ func (l *lan) recall() {
 	l.log.Info("leases recalled", "leases", n, "ring", l.store.path)
 }
 
+// reconfigure goes on with another configuration, or returns errRestart where
+// that takes another socket.
 func (l *lan) reconfigure(cfg lanConfig) error {
-	old := l.cfg
-	l.cfg = cfg
-	if old.Device != cfg.Device || old.Addr != cfg.Addr || old.Serve != cfg.Serve {
-		if old.Device != cfg.Device || old.Addr != cfg.Addr {
-			if err := l.os.removeAddr(old.Device, old.Addr); err != nil {
-				l.log.Error("old address stays", "err", err)
-			}
-		}
+	if old := l.move(cfg); old.Device != cfg.Device || old.Addr != cfg.Addr || old.Serve != cfg.Serve {
 		return errRestart
 	}
 	l.server.Reconfigure(l.serverConfig())
 	return nil
+}
+
+// move takes over a configuration, and the old address down where there is
+// another one.
+func (l *lan) move(cfg lanConfig) (old lanConfig) {
+	old, l.cfg = l.cfg, cfg
+	if old.Device != cfg.Device || old.Addr != cfg.Addr {
+		if err := l.os.removeAddr(old.Device, old.Addr); err != nil {
+			l.log.Error("old address not taken off", "err", err)
+		}
+	}
+	return old
 }
 
 func (l *lan) serverConfig() server.Config {
@@ -214,15 +243,15 @@ func (l *lan) term(d time.Duration) time.Duration {
 // decided in one write, then binds and sends in the order of arrival.
 func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
 	decisions := make([]server.Decision, 0, len(batch))
-	var keep []ring.Entry
+	var changes []ring.Entry
 	for _, d := range batch {
 		dec := l.server.Handle(now, d)
 		if dec.Bind != nil {
-			keep = append(keep, entries(dec)...)
+			changes = append(changes, entries(dec)...)
 		}
 		decisions = append(decisions, dec)
 	}
-	err := l.store.put(keep...)
+	err := l.keep(changes)
 	for i, dec := range decisions {
 		if dec.Bind != nil {
 			if err != nil {
@@ -254,6 +283,21 @@ func entries(dec server.Decision) []ring.Entry {
 	return []ring.Entry{e, {Key: keyOf(dec.Free)}}
 }
 
+// keep makes the entries durable. Where the ring has no room for them, leases
+// of networks that are no longer served make room.
+func (l *lan) keep(entries []ring.Entry) error {
+	err := l.store.put(entries...)
+	if !errors.Is(err, ring.ErrFull) {
+		return err
+	}
+	forget := l.store.outside(l.cfg.Addr)
+	if len(forget) == 0 {
+		return err
+	}
+	l.log.Warn("ring is full, leases of other networks are forgotten", "leases", len(forget))
+	return l.store.put(append(forget, entries...)...)
+}
+
 // level keeps a serial console readable: what an owner wants to see is Info,
 // what every client does all day is Debug.
 func level(why server.Reason) slog.Level {
@@ -266,7 +310,7 @@ func level(why server.Reason) slog.Level {
 
 func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagram, more ...any) {
 	attrs := []any{"client", dec.Client}
-	name := dhcp.HostName(d.Msg.HostName())
+	name := l.name(dec.Client, d)
 	if name != "" {
 		attrs = append(attrs, "name", name)
 	}
@@ -282,9 +326,19 @@ func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagr
 	}
 }
 
+// name is what a client calls itself, or did when it was bound: not every
+// message says it.
+func (l *lan) name(id dhcp.ID, d dhcp.Datagram) string {
+	name := dhcp.HostName(d.Msg.HostName())
+	if s, ok := l.server.Table().Holder(id); ok && name == "" {
+		return s.Name
+	}
+	return name
+}
+
 // sentence says for the page what the log says in keys.
 func sentence(what string, dec server.Decision, name string, more []any) string {
-	s := fmt.Sprintf("%s: %s", cmp.Or(name, dec.Client.String()), what)
+	s := fmt.Sprintf("%s: %s", cmp.Or(name, dec.Client.String(), "somebody"), what)
 	if dec.Addr.IsValid() && !dec.Addr.IsUnspecified() {
 		s += fmt.Sprintf(" (%v)", dec.Addr)
 	}

@@ -2,11 +2,16 @@ package router
 
 import (
 	"context"
+	"io"
+	"net"
 	"net/netip"
+	"syscall"
 
 	"leasehold/dhcp"
 	"leasehold/dhcp/wire"
+	"leasehold/firmware/flash"
 	"leasehold/firmware/link"
+	"leasehold/firmware/ring"
 )
 
 // A conn carries DHCP messages on one interface.
@@ -18,9 +23,17 @@ type conn interface {
 	Close() error
 }
 
+// A device is the flash under the ring.
+type device interface {
+	ring.Device
+	io.Closer
+}
+
 // A platform is what the loops touch of the machine. Tests put another one in
 // its place.
 type platform struct {
+	openRing      func(path string, size int64) (device, error)
+	listenPage    func(at netip.AddrPort) (net.Listener, error)
 	listen        func(ifname string, port uint16) (conn, error)
 	probe         func(ifname string, a netip.Addr) (dhcp.HWAddr, error)
 	up            func(ifname string) error
@@ -33,6 +46,8 @@ type platform struct {
 }
 
 var linux = platform{
+	openRing:      func(path string, size int64) (device, error) { return flash.OpenFile(path, size) },
+	listenPage:    listenPage,
 	listen:        func(ifname string, port uint16) (conn, error) { return wire.Listen(ifname, port) },
 	probe:         wire.Probe,
 	up:            link.Up,
@@ -42,4 +57,18 @@ var linux = platform{
 	clearUplink:   link.ClearUplink,
 	watchCarrier:  link.WatchCarrier,
 	writeResolver: link.WriteResolver,
+}
+
+// listenPage listens also where the LAN's address is not yet set, or not any
+// more (IP_FREEBIND), so that the page needs no turn after the LAN.
+func listenPage(at netip.AddrPort) (net.Listener, error) {
+	lc := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) (err error) {
+		if cerr := c.Control(func(fd uintptr) {
+			err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_FREEBIND, 1)
+		}); cerr != nil {
+			return cerr
+		}
+		return err
+	}}
+	return lc.Listen(context.Background(), "tcp4", at.String())
 }

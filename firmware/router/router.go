@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/netip"
 	"reflect"
 	"time"
@@ -31,17 +30,20 @@ type Options struct {
 }
 
 // Run is the router: it serves until ctx ends.
-func Run(ctx context.Context, opt Options) error {
+func Run(ctx context.Context, opt Options) error { return run(ctx, opt, linux) }
+
+func run(ctx context.Context, opt Options, os platform) error {
 	cfg, problems := opt.Load()
+	s := openStore(os.openRing, cfg.Ring.Path, leases(cfg))
+	defer s.close()
+	if s.trouble != "" {
+		opt.Log.Error("leases are not kept over a reboot and therefore short", "err", s.trouble)
+	}
 	r := &router{
 		log:   opt.Log,
-		os:    linux,
-		board: newBoard(status.Report{Version: opt.Version, Started: time.Now()}),
-		store: openStore(cfg.Ring.Path, leases(cfg)),
-	}
-	defer r.store.close()
-	if r.store.trouble != "" {
-		r.log.Error("leases are not kept over a reboot and therefore short", "err", r.store.trouble)
+		os:    os,
+		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), Ring: s.health()}),
+		store: s,
 	}
 	r.tell(problems)
 	r.start(ctx, cfg)
@@ -52,9 +54,9 @@ func Run(ctx context.Context, opt Options) error {
 			return nil
 		case <-opt.Reload:
 			r.log.Info("reading the configuration again")
-			cfg, problems := opt.Load()
-			r.tell(problems)
-			r.apply(ctx, cfg)
+			if err := contain(func() error { r.reload(ctx, opt.Load); return nil }); err != nil {
+				r.log.Error("configuration not read", "err", err)
+			}
 		}
 	}
 }
@@ -107,7 +109,7 @@ func (r *router) start(ctx context.Context, cfg config.Config) {
 		configs: newMailbox[lanConfig](), dns: newMailbox[[]netip.Addr](),
 		cfg: lanConfig{cfg.LAN, cfg.Hosts},
 	}
-	r.lanT = r.launch(ctx, task{"lan", r.lan.run, r.lan.failed})
+	r.lanT = r.launch(ctx, task{"lan", r.lan.run, r.lan.failed, r.lan.pause})
 	r.startWAN(ctx)
 	r.startPage(ctx)
 }
@@ -122,7 +124,7 @@ func (r *router) startWAN(ctx context.Context) {
 		log: r.log.With("side", "wan"), board: r.board, store: r.store, os: r.os,
 		resolvers: r.lan.dns.put, cfg: r.cfg.WAN,
 	}
-	r.wanT = r.launch(ctx, task{"wan", w.run, w.failed})
+	r.wanT = r.launch(ctx, task{name: "wan", run: w.run, failed: w.failed})
 }
 
 func (r *router) startPage(ctx context.Context) {
@@ -131,24 +133,25 @@ func (r *router) startPage(ctx context.Context) {
 		return
 	}
 	at := netip.AddrPortFrom(r.cfg.LAN.Addr.Addr(), r.cfg.Page.Port)
-	r.pg = r.launch(ctx, task{"page", func(ctx context.Context) error {
-		return servePage(ctx, r.log, at, r.board.read)
-	}, func(string) {}})
+	r.pg = r.launch(ctx, task{name: "page", run: func(ctx context.Context) error {
+		return r.servePage(ctx, at)
+	}})
 }
 
-// servePage listens on the LAN address only. That address may be about to be
-// set; until then there is nothing to listen on and the supervisor tries again.
-func servePage(ctx context.Context, log *slog.Logger, at netip.AddrPort, report func() *status.Report) error {
-	l, err := net.Listen("tcp4", at.String())
+// servePage listens on the LAN address only.
+func (r *router) servePage(ctx context.Context, at netip.AddrPort) error {
+	l, err := r.os.listenPage(at)
 	if err != nil {
 		return err
 	}
-	log.Info("status page", "at", fmt.Sprintf("http://%v/", at))
-	return status.Serve(ctx, l, report)
+	r.log.Info("status page", "at", fmt.Sprintf("http://%v/", at))
+	return status.Serve(ctx, l, r.board.read)
 }
 
-// apply moves to another configuration and leaves alone what is the same.
-func (r *router) apply(ctx context.Context, cfg config.Config) {
+// reload moves to another configuration and leaves alone what is the same.
+func (r *router) reload(ctx context.Context, load func() (config.Config, []config.Problem)) {
+	cfg, problems := load()
+	r.tell(problems)
 	old := r.cfg
 	r.cfg = cfg
 	if cfg.Ring != old.Ring {

@@ -2,11 +2,12 @@ package router
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"leasehold/dhcp/client"
@@ -25,33 +26,49 @@ const (
 
 func keyOf(a netip.Addr) string { return bindingKey + string(a.AsSlice()) }
 
-// A store keeps what has to survive a power cut. Without a ring it keeps
-// nothing and says so.
+// A store keeps what has to survive a power cut. Without a ring it keeps it in
+// memory, which outlives the crash of a loop, and says so.
 type store struct {
-	ring    *ring.Ring
-	device  io.Closer
 	path    string
 	trouble string // why there is no ring
+	device  device
+
+	mu      sync.Mutex
+	ring    *ring.Ring   // nil: there is none
+	entries []ring.Entry // in its place, the earliest changed first
+	revived time.Time    // when the ring was last opened anew
 }
 
 // openStore opens the ring file, and creates one that holds the pool if there
 // is none. A store without a ring is better than no router, so there always is
 // one.
-func openStore(path string, leases int) *store {
+func openStore(open func(path string, size int64) (device, error), path string, leases int) *store {
 	s := &store{path: path}
-	dev, err := flash.OpenFile(path, ring.Size(leases+spareRecords, maxRecord, flash.FileBlockSize))
+	dev, err := open(path, ring.Size(leases+spareRecords, maxRecord, flash.FileBlockSize))
 	if err != nil {
 		s.trouble = err.Error()
 		return s
 	}
 	r, err := ring.Open(dev)
 	if err != nil {
-		dev.Close()
 		s.trouble = fmt.Sprintf("%s: %v", path, err)
+		s.salvage(dev)
+		dev.Close()
 		return s
 	}
 	s.ring, s.device = r, dev
 	return s
+}
+
+// salvage reads what a ring that takes nothing more still holds.
+func (s *store) salvage(dev device) {
+	old, err := ring.OpenReadOnly(dev)
+	if err != nil {
+		return
+	}
+	for key, value := range old.All() {
+		s.entries = append(s.entries, ring.Entry{Key: key, Value: value})
+	}
 }
 
 const (
@@ -67,25 +84,72 @@ func (s *store) close() {
 }
 
 // durable reports whether what put accepts survives a power cut.
-func (s *store) durable() bool { return s.ring != nil }
+func (s *store) durable() bool { return s.trouble == "" }
 
-// put makes the entries durable. Without a ring it does nothing: who gives out
-// leases then makes them short.
+// put makes the entries durable. Without a ring they are only remembered: who
+// gives out leases then makes them short.
 func (s *store) put(entries ...ring.Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ring == nil {
+		s.remember(entries)
 		return nil
 	}
-	return s.ring.Put(entries...)
+	err := s.ring.Put(entries...)
+	if errors.Is(err, ring.ErrWornOut) && s.revive() {
+		err = s.ring.Put(entries...)
+	}
+	return err
+}
+
+func (s *store) remember(entries []ring.Entry) {
+	for _, e := range entries {
+		s.entries = slices.DeleteFunc(s.entries, func(old ring.Entry) bool { return old.Key == e.Key })
+		if e.Value != nil {
+			s.entries = append(s.entries, e)
+		}
+	}
+}
+
+// reviveEvery is how often a ring that takes nothing more is opened anew.
+const reviveEvery = time.Minute
+
+// revive gives the segments that have failed another chance: what failed may
+// have been the device and not its flash.
+func (s *store) revive() bool {
+	if now := time.Now(); s.revived.IsZero() || now.Sub(s.revived) >= reviveEvery {
+		s.revived = now
+		if r, err := ring.Open(s.device); err == nil {
+			s.ring = r
+			return true
+		}
+	}
+	return false
+}
+
+// all yields what is kept as it is when the loop begins, the earliest changed
+// first.
+func (s *store) all() iter.Seq2[string, []byte] {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ring != nil {
+		return s.ring.All()
+	}
+	entries := slices.Clone(s.entries)
+	return func(yield func(string, []byte) bool) {
+		for _, e := range entries {
+			if !yield(e.Key, e.Value) {
+				return
+			}
+		}
+	}
 }
 
 // bindings yields the bindings that are stored, the earliest written first, and
 // an error for each that cannot be read.
 func (s *store) bindings() iter.Seq2[lease.Binding, error] {
 	return func(yield func(lease.Binding, error) bool) {
-		if s.ring == nil {
-			return
-		}
-		for key, value := range s.ring.All() {
+		for key, value := range s.all() {
 			if key != wanKey && !yield(decodeBinding(key, value)) {
 				return
 			}
@@ -106,15 +170,25 @@ func decodeBinding(key string, value []byte) (lease.Binding, error) {
 
 // last returns the address that the WAN port had.
 func (s *store) last() (client.Last, error) {
-	var l client.Last
-	if s.ring == nil {
-		return l, nil
+	for key, value := range s.all() {
+		if key == wanKey {
+			var l client.Last
+			err := l.UnmarshalBinary(value)
+			return l, err
+		}
 	}
-	v, ok := s.ring.Get(wanKey)
-	if !ok {
-		return l, nil
+	return client.Last{}, nil
+}
+
+// outside lists, to be forgotten, the bindings that are not of the network, or
+// cannot be read.
+func (s *store) outside(network netip.Prefix) (forget []ring.Entry) {
+	for key, value := range s.all() {
+		if b, err := decodeBinding(key, value); key != wanKey && (err != nil || !network.Contains(b.Addr)) {
+			forget = append(forget, ring.Entry{Key: key})
+		}
 	}
-	return l, l.UnmarshalBinary(v)
+	return forget
 }
 
 func entry(key string, v encoding.BinaryMarshaler) (ring.Entry, error) {
@@ -124,6 +198,8 @@ func entry(key string, v encoding.BinaryMarshaler) (ring.Entry, error) {
 
 func (s *store) health() status.Ring {
 	h := status.Ring{Path: s.path, Trouble: s.trouble}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.ring == nil {
 		return h
 	}

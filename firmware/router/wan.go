@@ -1,6 +1,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,7 +14,6 @@ import (
 	"leasehold/dhcp/client"
 	"leasehold/firmware/config"
 	"leasehold/firmware/link"
-	"leasehold/firmware/ring"
 	"leasehold/firmware/status"
 )
 
@@ -24,7 +24,8 @@ type wan struct {
 	board *board
 	store *store
 	os    platform
-	// resolvers is told which name servers the uplink has; nil when it is down.
+	// resolvers is told which name servers there are: the owner's, and with an
+	// uplink the provider's.
 	resolvers func([]netip.Addr)
 
 	cfg     config.WAN
@@ -41,16 +42,21 @@ type probeResult struct {
 
 // run holds a lease until ctx ends or the interface goes. The address that the
 // port had before is in the ring and is asked for first.
+//
+// The port has an address only while the loop runs, which sees to it that none
+// outlives its lease. One that a killed router left behind goes at the start.
 func (w *wan) run(ctx context.Context) error {
 	if err := w.os.up(w.cfg.Device); err != nil {
 		return err
 	}
+	w.install(client.Lease{})
+	defer w.install(client.Lease{})
 	c, err := w.os.listen(w.cfg.Device, dhcp.ClientPort)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	w.conn, w.probed, w.trouble = c, make(chan probeResult), ""
+	w.conn, w.probed = c, make(chan probeResult)
 	w.machine = client.New(w.clientConfig(), rand.New(rand.NewPCG(rand.Uint64(), seed(c.HW()))))
 	return w.loop(ctx)
 }
@@ -85,35 +91,48 @@ func (w *wan) loop(ctx context.Context) error {
 	messages := make(chan dhcp.Datagram, 16)
 	broken := receive(w.conn, offer(messages), w.log)
 	carrier := newMailbox[bool]()
-	go func() {
-		if err := w.os.watchCarrier(ctx, w.cfg.Device, carrier.put); err != nil && ctx.Err() == nil {
-			w.log.Error("carrier is not watched", "err", err)
-		}
-	}()
+	go supervise(ctx, w.log, task{name: "carrier watch", run: func(ctx context.Context) error {
+		return w.os.watchCarrier(ctx, w.cfg.Device, carrier.put)
+	}})
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	wasUp := true
+	up := true // the carrier, as far as we know
 	w.carry(ctx, w.machine.Start(time.Now()), wake)
 	for {
 		select {
 		case <-ctx.Done():
-			w.end()
+			if w.cfg.Release {
+				w.release(ctx, wake)
+			}
 			return ctx.Err()
 		case err := <-broken:
 			return err
 		case d := <-messages:
-			w.carry(ctx, w.machine.Receive(time.Now(), d), wake)
+			s := w.machine.Receive(time.Now(), d)
+			// Who answers us is at the other end of a cable, even where the
+			// kernel takes a second longer to say so.
+			up = up || s.Why.Reason != 0
+			w.carry(ctx, s, wake)
 		case p := <-w.probed:
 			w.carry(ctx, w.machine.Probed(time.Now(), p.addr, p.inUse), wake)
-		case up := <-carrier:
-			if up && !wasUp {
+		case now := <-carrier:
+			if now && !up {
 				w.log.Info("cable is in", "device", w.cfg.Device)
 				w.carry(ctx, w.machine.LinkUp(time.Now()), wake)
 			}
-			wasUp = up
+			up = now
 		case <-wake.C:
 			w.carry(ctx, w.machine.Tick(time.Now()), wake)
 		}
+	}
+}
+
+// release gives the lease back. The address stays a wish for the next time.
+func (w *wan) release(ctx context.Context, wake *time.Timer) {
+	l := w.machine.Lease()
+	w.carry(ctx, w.machine.Release(time.Now()), wake)
+	if l != nil {
+		w.remember(client.Last{Addr: l.Addr.Addr()})
 	}
 }
 
@@ -134,7 +153,7 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) {
 		w.install(*s.Lease)
 	}
 	if s.Probe.IsValid() {
-		go w.probe(ctx, s.Probe)
+		go w.probe(ctx, s.Probe, w.probed)
 	}
 	if s.Send != nil {
 		if err := w.conn.Send(*s.Send); err != nil {
@@ -155,8 +174,12 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) {
 
 // probe asks by ARP in a goroutine of its own, which ends within half a second.
 // An address that could not be asked for is taken for free: it was granted.
-func (w *wan) probe(ctx context.Context, a netip.Addr) {
-	by, err := w.os.probe(w.cfg.Device, a)
+func (w *wan) probe(ctx context.Context, a netip.Addr, probed chan<- probeResult) {
+	var by dhcp.HWAddr
+	err := contain(func() (err error) {
+		by, err = w.os.probe(w.cfg.Device, a)
+		return err
+	})
 	if err != nil {
 		w.log.Error("not probed", "err", err)
 	}
@@ -165,7 +188,7 @@ func (w *wan) probe(ctx context.Context, a netip.Addr) {
 		w.log.Warn("address is in use", "addr", a, "by", by)
 	}
 	select {
-	case w.probed <- probeResult{a, inUse}:
+	case probed <- probeResult{a, inUse}:
 	case <-ctx.Done():
 	}
 }
@@ -192,7 +215,7 @@ func (w *wan) install(l client.Lease) {
 func (w *wan) remember(last client.Last) {
 	e, err := entry(wanKey, last)
 	if err == nil {
-		err = w.store.put([]ring.Entry{e}...)
+		err = w.store.put(e)
 	}
 	if err != nil {
 		w.log.Error("address not remembered", "err", err)
@@ -213,25 +236,8 @@ func (w *wan) resolve(learned []netip.Addr, domain string) {
 
 func (w *wan) check(err error) {
 	if err != nil {
-		w.trouble = err.Error()
+		w.trouble = cmp.Or(w.trouble, err.Error())
 		w.log.Error("uplink not set up", "err", err)
-	}
-}
-
-// end gives the lease back if the owner wants that, and takes it down: nobody
-// will renew it any more.
-func (w *wan) end() {
-	if w.cfg.Release {
-		if s := w.machine.Release(time.Now()); s.Send != nil {
-			if err := w.conn.Send(*s.Send); err != nil {
-				w.log.Error("not released", "err", err)
-			} else {
-				w.log.Info("wan", "event", s.Why)
-			}
-		}
-	}
-	if w.machine.Lease() != nil || w.cfg.Release {
-		w.install(client.Lease{})
 	}
 }
 
@@ -249,6 +255,6 @@ func (w *wan) publish() {
 
 func (w *wan) failed(why string) {
 	w.board.publish(func(r *status.Report) {
-		r.WAN.Device, r.WAN.Trouble = w.cfg.Device, why
+		r.WAN = status.WAN{Device: w.cfg.Device, State: client.Stopped.String(), Trouble: why}
 	})
 }

@@ -116,9 +116,11 @@ func (p *page) lan(l LAN) {
 	p.raw("<h2>Home network (LAN)</h2>\n")
 	p.trouble(l.Trouble)
 	p.raw("<dl>\n")
-	p.field("Bridge", l.Device)
-	p.field("Address", l.Addr.String())
-	p.field("Gives out", fmt.Sprintf("%v to %v", l.First, l.Last))
+	p.field("Bridge", cmp.Or(l.Device, "none"))
+	p.field("Address", orNone(l.Addr))
+	if l.First.IsValid() {
+		p.field("Gives out", fmt.Sprintf("%v to %v", l.First, l.Last))
+	}
 	if l.Lost > 0 {
 		p.field("Lost", fmt.Sprintf("%d messages came faster than they could be answered", l.Lost))
 	}
@@ -143,16 +145,20 @@ func (p *page) lease(e Lease) {
 	case !e.Heard:
 		state += ", not heard since the reboot"
 	}
-	p.raw("<tr><td>", esc(e.Addr.String()), "<td>", esc(cmp.Or(e.Name, "–")), "<td>", esc(e.HW),
+	p.raw("<tr><td>", esc(orNone(e.Addr)), "<td>", esc(cmp.Or(e.Name, "–")), "<td>", esc(e.HW),
 		"<td>", esc(state), "<td>", left, "\n")
 }
 
 func (p *page) ring(g Ring) {
 	p.raw("<h2>Lease ring</h2>\n")
-	p.trouble(g.Trouble)
+	if g.Trouble != "" {
+		p.trouble("Leases are not kept over a reboot, and are therefore short: " + g.Trouble)
+	}
 	p.raw("<dl>\n")
-	p.field("Kept in", g.Path)
-	if len(g.Erases) > 0 {
+	if len(g.Erases) == 0 {
+		p.field("Kept in", "memory only")
+	} else {
+		p.field("Kept in", g.Path)
 		p.field("Records", fmt.Sprintf("%d, in %d of %d octets", g.Records, g.Live, g.Capacity))
 		p.field("Written since start", fmt.Sprintf("%d octets", g.Programmed))
 		p.field("Erased", erases(g.Erases))
@@ -183,11 +189,19 @@ func (p *page) events(list []Event) {
 	p.raw("</table></div>\n")
 }
 
-func (p *page) since(t time.Time) string { return Duration(p.now.Sub(t)) }
+func (p *page) since(t time.Time) string {
+	if t.IsZero() {
+		return "–"
+	}
+	return Duration(p.now.Sub(t))
+}
 
 func (p *page) in(t time.Time) string {
-	if t.IsZero() {
+	switch {
+	case t.IsZero():
 		return "never"
+	case t.Before(p.now):
+		return "now"
 	}
 	return "in " + p.left(t)
 }
@@ -224,7 +238,10 @@ func Duration(d time.Duration) string {
 	return "0 s"
 }
 
-func orNone(a netip.Addr) string {
+func orNone(a interface {
+	IsValid() bool
+	String() string
+}) string {
 	if !a.IsValid() {
 		return "none"
 	}

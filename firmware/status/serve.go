@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +20,8 @@ const (
 )
 
 // Serve answers requests for the page on l until ctx ends, and closes l. report
-// may be called by several goroutines.
+// may be called by several goroutines. A panic in one of them becomes a panic of
+// Serve, where the caller can contain it.
 func Serve(ctx context.Context, l net.Listener, report func() *Report) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -27,20 +29,31 @@ func Serve(ctx context.Context, l net.Listener, report func() *Report) error {
 	var pending sync.WaitGroup
 	defer pending.Wait()
 	slots := make(chan struct{}, atOnce)
+	crashed := make(chan string, atOnce)
 	for {
 		slots <- struct{}{}
 		conn, err := l.Accept()
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
 		if err != nil {
-			return fmt.Errorf("accept on %v: %w", l.Addr(), err)
+			select {
+			case why := <-crashed:
+				panic(why)
+			case <-ctx.Done():
+				return ctx.Err()
+			default:
+				return fmt.Errorf("accept on %v: %w", l.Addr(), err)
+			}
 		}
 		pending.Go(func() {
 			defer func() { <-slots }()
 			done := context.AfterFunc(ctx, func() { conn.Close() })
 			defer done()
 			defer conn.Close()
+			defer func() {
+				if p := recover(); p != nil {
+					crashed <- fmt.Sprintf("%v\n%s", p, debug.Stack())
+					l.Close()
+				}
+			}()
 			answer(conn, report)
 		})
 	}

@@ -4,7 +4,7 @@
 // The page is served by a responder of our own that speaks just enough
 // HTTP/1.0. net/http would add 0.75 MB (xz, mipsle) to a binary of 1 MB on
 // routers with 8 MB of flash, and html/template another 0.5 MB; so every text
-// passes through escape, and a test puts a script into each field.
+// passes through esc, and a test puts a script into each field.
 package status
 
 import (

@@ -1,0 +1,543 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/iana"
+
+	"leasehold/dhcp"
+	"leasehold/dhcp/lease"
+	"leasehold/dhcp/wire"
+	"leasehold/firmware/config"
+	"leasehold/firmware/ring"
+)
+
+// A guest is a machine on the LAN.
+type guest struct {
+	hw   dhcp.HWAddr
+	name string
+}
+
+func (h *house) guest(n int) guest {
+	return guest{dhcp.HWAddr{2, 0, 0, 0, byte(n >> 8), byte(n)}, fmt.Sprintf("guest-%d", n)}
+}
+
+var router1 = netip.MustParseAddr("192.168.1.1")
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func (g guest) says(kind dhcpv4.MessageType, opts ...dhcpv4.Option) dhcp.Datagram {
+	m := &dhcpv4.DHCPv4{
+		OpCode: dhcpv4.OpcodeBootRequest, HWType: iana.HWTypeEthernet, ClientHWAddr: g.hw[:],
+		Options: dhcpv4.OptionsFromList(append(opts, dhcpv4.OptMessageType(kind), dhcpv4.OptHostName(g.name))...),
+	}
+	return dhcp.Datagram{
+		Msg: m, HW: g.hw,
+		From: netip.AddrPortFrom(netip.IPv4Unspecified(), dhcp.ClientPort),
+		To:   netip.AddrPortFrom(dhcp.Broadcast, dhcp.ServerPort),
+	}
+}
+
+func (g guest) discover() dhcp.Datagram { return g.says(dhcpv4.MessageTypeDiscover) }
+
+// request takes up an offer.
+func (g guest) request(a netip.Addr) dhcp.Datagram {
+	return g.says(dhcpv4.MessageTypeRequest,
+		dhcpv4.OptRequestedIPAddress(dhcp.IP(a)), dhcpv4.OptServerIdentifier(dhcp.IP(router1)))
+}
+
+// reboot asks for the address that the guest had, in INIT-REBOOT.
+func (g guest) reboot(a netip.Addr) dhcp.Datagram {
+	return g.says(dhcpv4.MessageTypeRequest, dhcpv4.OptRequestedIPAddress(dhcp.IP(a)))
+}
+
+func (g guest) renew(a netip.Addr) dhcp.Datagram {
+	d := g.says(dhcpv4.MessageTypeRequest)
+	d.Msg.ClientIPAddr = dhcp.IP(a)
+	return d
+}
+
+func (g guest) release(a netip.Addr) dhcp.Datagram {
+	d := g.says(dhcpv4.MessageTypeRelease, dhcpv4.OptServerIdentifier(dhcp.IP(router1)))
+	d.Msg.ClientIPAddr = dhcp.IP(a)
+	return d
+}
+
+// tell puts messages on the LAN.
+func (h *house) tell(ds ...dhcp.Datagram) {
+	h.Helper()
+	p := h.port(lanDev)
+	for _, d := range ds {
+		p.in <- d
+	}
+	synctest.Wait()
+}
+
+// hears puts messages on the LAN and returns what is answered.
+func (h *house) hears(ds ...dhcp.Datagram) []dhcp.Datagram {
+	h.Helper()
+	h.sent(lanDev)
+	h.tell(ds...)
+	return h.sent(lanDev)
+}
+
+// hearsAtOnce is hears while the flash is busy, so that the messages queue up.
+func (h *house) hearsAtOnce(ds ...dhcp.Datagram) []dhcp.Datagram {
+	h.Helper()
+	busy := h.guest(0xffff)
+	h.sent(lanDev)
+	p := h.port(lanDev)
+	h.flash.slow = time.Second
+	p.in <- busy.reboot(addr("192.168.1.249"))
+	synctest.Wait()
+	h.look()
+	for _, d := range ds {
+		p.in <- d
+	}
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	h.flash.slow = 0
+	return slices.DeleteFunc(h.sent(lanDev), func(d dhcp.Datagram) bool { return dhcp.HWAddr(d.Msg.ClientHWAddr) == busy.hw })
+}
+
+// answers fails unless exactly this is answered.
+func (h *house) answers(d dhcp.Datagram, want ...string) {
+	h.Helper()
+	var got []string
+	for _, a := range h.hears(d) {
+		got = append(got, say(a))
+	}
+	if !slices.Equal(got, want) {
+		h.Errorf("%s is answered by %q; want %q\n%s", say(d), got, want, h.log)
+	}
+}
+
+// bind has a guest get an address in the usual four messages.
+func (h *house) bind(g guest) netip.Addr {
+	h.Helper()
+	offers := h.hears(g.discover())
+	if len(offers) != 1 {
+		h.Fatalf("%d offers; want 1\n%s", len(offers), h.log)
+	}
+	a := dhcp.Addr(offers[0].Msg.YourIPAddr)
+	h.answers(g.request(a), "ACK "+a.String())
+	return a
+}
+
+// Promise 1 of the ring is worth nothing if the ACK goes out first.
+func TestAckLeavesAfterItsBindingIsOnFlash(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		h.look()
+		g, other := h.guest(1), h.guest(2)
+
+		a := dhcp.Addr(h.hears(g.discover())[0].Msg.YourIPAddr)
+		h.wants("br-lan: OFFER " + a.String())
+		h.hears(g.request(a))
+		h.wants("program", "br-lan: ACK "+a.String())
+		h.hears(g.request(a)) // the ACK was lost
+		h.wants("br-lan: ACK " + a.String())
+		h.hears(g.renew(a))
+		h.wants("br-lan: ACK " + a.String() + " ciaddr " + a.String())
+		h.hears(g.reboot(a))
+		h.wants("br-lan: ACK " + a.String())
+
+		h.hears(other.reboot(a))
+		h.wants("br-lan: NAK")
+		b := addr("192.168.1.200")
+		h.hears(other.reboot(b))
+		h.wants("program", "br-lan: ACK 192.168.1.200")
+
+		c := addr("192.168.1.201")
+		h.hears(g.request(c)) // and gives up the other one
+		h.wants("program", "br-lan: ACK 192.168.1.201")
+		h.hears(g.release(c))
+		h.wants()
+	})
+}
+
+func TestSilenceIsFree(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.Page.Port = 80
+		h.boot()
+		g := h.guest(1)
+		a := h.bind(g)
+		before := h.flash.wear()
+		for range 100 {
+			h.hears(h.guest(2).discover())
+			h.hears(g.renew(a))
+			time.Sleep(time.Hour)
+			h.page()
+		}
+		h.hears(g.release(a))
+		h.hears(g.discover())
+		h.hears(g.request(a))
+		if n := h.flash.wear() - before; n != 0 {
+			t.Errorf("%d octets were programmed; want 0", n)
+		}
+	})
+}
+
+func TestNoAckWhileTheFlashFails(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		g := h.guest(1)
+		a := dhcp.Addr(h.hears(g.discover())[0].Msg.YourIPAddr)
+		h.flash.breakDown()
+		for range 3 {
+			h.answers(g.request(a))
+			time.Sleep(4 * time.Second)
+		}
+		h.logged("lease not kept, staying silent")
+		h.logged("input/output error")
+		h.pageHas("guest-1: lease not kept, staying silent (" + a.String() + ")")
+		h.answers(h.guest(2).reboot(addr("10.0.0.7")), "NAK")
+		if got := h.hears(h.guest(3).discover()); len(got) != 1 {
+			t.Errorf("%d offers while the flash fails; want 1", len(got))
+		}
+
+		h.flash.mend()
+		time.Sleep(reviveEvery)
+		h.look()
+		h.answers(g.request(a), "ACK "+a.String())
+		done := h.look()
+		if len(done) < 2 || done[len(done)-2] != "program" {
+			t.Errorf("the router did %q; want the ACK after the program", done)
+		}
+		h.powerOff()
+		h.boot()
+		h.answers(h.guest(2).reboot(a), "NAK")
+	})
+}
+
+// Trying again must not itself wear out flash that fails for good.
+func TestFailingFlashIsSeldomTried(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		h.flash.breakDown()
+		for range 600 {
+			h.hears(h.guest(1).reboot(addr("192.168.1.150")))
+			time.Sleep(time.Second)
+		}
+		if n := h.flash.erased(); n > 50 {
+			t.Errorf("%d erases were tried in ten minutes; want at most 50", n)
+		}
+	})
+}
+
+func TestGroupCommit(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		const n = 50
+		var ds []dhcp.Datagram
+		for i := range n {
+			ds = append(ds, h.guest(i).reboot(addr(fmt.Sprintf("192.168.1.%d", 100+i))))
+		}
+		programs := h.flash.count()
+		got := h.hearsAtOnce(ds...)
+		if len(got) != n {
+			t.Fatalf("%d answers; want %d", len(got), n)
+		}
+		for i, d := range got {
+			if want := fmt.Sprintf("ACK 192.168.1.%d", 100+i); say(d) != want {
+				t.Errorf("answer %d is %s; want %s", i, say(d), want)
+			}
+		}
+		// One for the message that kept the flash busy, and one for all others.
+		if n := h.flash.count() - programs; n > 2 {
+			t.Errorf("%d programs; want 2", n)
+		}
+		done := h.look("erase")
+		if i := slices.Index(done, "program"); i < 0 || slices.Contains(done[i+1:], "program") && i > 1 {
+			t.Errorf("the router did %q", done)
+		}
+	})
+}
+
+func TestFailedWriteSilencesTheWholeBatch(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		known := h.bind(h.guest(9))
+		h.flash.breakDown()
+		got := h.hearsAtOnce(
+			h.guest(1).reboot(addr("192.168.1.150")),
+			h.guest(2).reboot(addr("192.168.1.151")),
+			h.guest(3).reboot(known))
+		if len(got) != 1 || say(got[0]) != "NAK" {
+			t.Errorf("answers %v; want the NAK alone", got)
+		}
+	})
+}
+
+func TestTwoClientsNeverGetOneAddress(t *testing.T) {
+	for name, hears := range map[string]func(*house, ...dhcp.Datagram) []dhcp.Datagram{
+		"one by one": (*house).hears, "in one batch": (*house).hearsAtOnce,
+	} {
+		t.Run(name, func(t *testing.T) {
+			live(t, func(h *house) {
+				h.boot()
+				var ds []dhcp.Datagram
+				for i := range 40 {
+					ds = append(ds, h.guest(i).reboot(addr("192.168.1.150")))
+				}
+				acks := 0
+				for _, d := range hears(h, ds...) {
+					if d.Msg.MessageType() == dhcpv4.MessageTypeAck {
+						acks++
+					}
+				}
+				if acks != 1 {
+					t.Errorf("%d guests have 192.168.1.150; want 1", acks)
+				}
+			})
+		})
+	}
+}
+
+// One guest leaves an address behind in the batch in which another one gets it.
+// The record must be the other one's, not gone.
+func TestBatchForgetsNoAddressThatItBinds(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.LAN.LeaseTime = 10 * time.Minute
+		h.boot()
+		a, b := h.guest(1), h.guest(2)
+		x := h.bind(a)
+		y := addr("192.168.1.222")
+		time.Sleep(11 * time.Minute)
+		got := h.hearsAtOnce(b.reboot(x), a.request(y))
+		if len(got) != 2 || say(got[0]) != "ACK "+x.String() || say(got[1]) != "ACK "+y.String() {
+			t.Fatalf("answers %v; want two ACKs", got)
+		}
+		h.powerOff()
+		h.boot()
+		h.answers(h.guest(3).reboot(x), "NAK")
+		h.answers(h.guest(3).reboot(y), "NAK")
+		h.answers(b.reboot(x), "ACK "+x.String())
+		h.answers(a.reboot(y), "ACK "+y.String())
+	})
+}
+
+func TestRebootKeepsEveryAddress(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		had := map[int]netip.Addr{}
+		for i := range 20 {
+			had[i] = h.bind(h.guest(i))
+		}
+		for range 3 {
+			h.powerOff()
+			time.Sleep(time.Minute)
+			h.boot()
+		}
+		h.logged("leases=20")
+		h.pageHas("not heard since the reboot")
+		for i, a := range had {
+			stranger := h.guest(1000 + i)
+			h.answers(stranger.reboot(a), "NAK")
+			h.answers(h.guest(i).reboot(a), "ACK "+a.String())
+		}
+		if page := h.page(); strings.Contains(page, "not heard since") {
+			t.Error("guests that were heard count as unheard")
+		}
+	})
+}
+
+// put writes entries into the flash of a house that is switched off.
+func (h *house) put(entries ...ring.Entry) {
+	h.Helper()
+	r, err := ring.Open(h.flash)
+	if err != nil {
+		h.Fatal(err)
+	}
+	if err := r.Put(entries...); err != nil {
+		h.Fatal(err)
+	}
+}
+
+func record(t *testing.T, a netip.Addr, g guest) ring.Entry {
+	t.Helper()
+	e, err := entry(keyOf(a), lease.Binding{Addr: a, ID: dhcp.HardwareID(g.hw), HW: g.hw, Name: g.name, Term: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// A power cut between the binding and what it frees leaves both.
+func TestOfTwoRecordsOfAClientTheLaterCounts(t *testing.T) {
+	live(t, func(h *house) {
+		g := h.guest(1)
+		x, y := addr("192.168.1.150"), addr("192.168.1.120")
+		h.put(record(t, x, g), record(t, y, g))
+		h.boot()
+		h.answers(h.guest(2).reboot(y), "NAK")
+		h.answers(h.guest(2).reboot(x), "ACK "+x.String())
+		h.answers(g.reboot(y), "ACK "+y.String())
+	})
+}
+
+func TestDamagedRecordsAreSkipped(t *testing.T) {
+	live(t, func(h *house) {
+		good, g := addr("192.168.1.150"), h.guest(1)
+		elsewhere := record(t, addr("192.168.1.152"), g)
+		elsewhere.Key = keyOf(addr("192.168.1.153"))
+		h.put(
+			ring.Entry{Key: keyOf(addr("192.168.1.151")), Value: []byte{99, 1, 2}},
+			elsewhere,
+			ring.Entry{Key: "future", Value: []byte("?")},
+			record(t, good, g),
+		)
+		h.boot()
+		h.logged("lease in the ring skipped")
+		h.logged("is about 192.168.1.152")
+		h.logged("leases=1")
+		h.answers(h.guest(2).reboot(good), "NAK")
+		h.answers(g.reboot(good), "ACK 192.168.1.150")
+		h.answers(h.guest(2).reboot(addr("192.168.1.151")), "ACK 192.168.1.151")
+	})
+}
+
+func TestWithoutARingLeasesAreShort(t *testing.T) {
+	live(t, func(h *house) {
+		h.flash.openErr = fmt.Errorf("open /etc/leasehold.ring: read-only file system")
+		h.cfg.Hosts = []config.Host{{MACs: [][6]byte{h.guest(7).hw}, Addr: addr("192.168.1.7"), LeaseTime: config.Infinite}}
+		h.boot()
+		h.logged("leases are not kept over a reboot")
+		for n, want := range map[int]string{1: "", 7: "192.168.1.7"} {
+			got := h.hears(h.guest(n).reboot(addr(max(want, "192.168.1.150"))))
+			if len(got) != 1 {
+				t.Fatalf("%d answers; want 1", len(got))
+			}
+			if d := got[0].Msg.IPAddressLeaseTime(0); d != volatileTerm {
+				t.Errorf("lease time %v; want %v", d, volatileTerm)
+			}
+		}
+		h.pageHas("Leases are not kept over a reboot, and are therefore short: open /etc/leasehold.ring: read-only file system")
+		h.configure(func(c *config.Config) { c.LAN.LeaseTime = 2 * time.Minute })
+		if d := h.hears(h.guest(1).renew(addr("192.168.1.150")))[0].Msg.IPAddressLeaseTime(0); d != 2*time.Minute {
+			t.Errorf("lease time %v; want 2m0s", d)
+		}
+	})
+}
+
+// The loop's memory is lost in a crash, and there is no ring to read it from.
+func TestWithoutARingACrashForgetsNothing(t *testing.T) {
+	live(t, func(h *house) {
+		h.flash.openErr = fmt.Errorf("no flash")
+		h.boot()
+		a := h.bind(h.guest(1))
+		h.onceIn("send " + lanDev)
+		h.tell(h.guest(2).discover())
+		time.Sleep(2 * time.Second)
+		h.answers(h.guest(2).reboot(a), "NAK")
+		h.answers(h.guest(1).renew(a), "ACK "+a.String()+" ciaddr "+a.String())
+	})
+}
+
+func TestWornOutRingIsStillRead(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		a := h.bind(h.guest(1))
+		h.powerOff()
+		h.flash.breakDown()
+		h.boot()
+		h.pageHas("are therefore short")
+		h.answers(h.guest(2).reboot(a), "NAK")
+		h.answers(h.guest(1).reboot(a), "ACK "+a.String())
+	})
+}
+
+func TestFullRingForgetsOtherNetworks(t *testing.T) {
+	live(t, func(h *house) {
+		r, err := ring.Open(h.flash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for a, n := addr("10.0.0.1"), 0; err == nil; a, n = a.Next(), n+1 {
+			err = r.Put(record(t, a, h.guest(n)))
+		}
+		h.boot()
+		h.logged("leases=0")
+		a := h.bind(h.guest(1))
+		h.logged("leases of other networks are forgotten")
+		h.powerOff()
+		h.boot()
+		h.answers(h.guest(2).reboot(a), "NAK")
+	})
+}
+
+func TestMessageWithoutASenderIsNoMystery(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		d := h.guest(1).discover()
+		d.Msg.ClientHWAddr, d.Msg.Options = nil, dhcpv4.OptionsFromList(dhcpv4.OptMessageType(dhcpv4.MessageTypeDiscover))
+		h.answers(d)
+		h.pageHas("somebody: message names no client")
+	})
+}
+
+func TestWhatIsNotDHCPIsPassedOver(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		h.port(lanDev).broken <- &wire.Malformed{From: h.guest(1).hw, Err: errors.New("UDP checksum is wrong")}
+		h.bind(h.guest(1))
+		h.logged("UDP checksum is wrong")
+		h.notLogged("lan stopped")
+	})
+}
+
+func TestAnswerThatIsNotSentIsNoCrash(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		h.port(lanDev).sendErr = errors.New("no buffer space available")
+		h.tell(h.guest(1).discover())
+		h.port(lanDev).sendErr = nil
+		h.pageHas("guest-1: answer not sent")
+		h.bind(h.guest(1))
+		h.notLogged("lan stopped")
+	})
+}
+
+func TestPageShowsLeases(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.Hosts = []config.Host{{MACs: [][6]byte{h.guest(1).hw}, Name: "printer", LeaseTime: config.Infinite}}
+		h.boot()
+		h.bind(h.guest(1))
+		h.bind(h.guest(2))
+		h.tell(h.guest(3).release(h.bind(h.guest(3))))
+		h.tell(h.guest(4).says(dhcpv4.MessageTypeDecline,
+			dhcpv4.OptRequestedIPAddress(dhcp.IP(h.bind(h.guest(4)))), dhcpv4.OptServerIdentifier(dhcp.IP(router1))))
+		h.hears(h.guest(5).discover()) // is no lease
+		for _, want := range []string{
+			"<td>printer<td>02:00:00:00:00:01<td>bound<td>for ever\n",
+			"<td>guest-2<td>02:00:00:00:00:02<td>bound<td>11 h 59 min\n",
+			"<td>guest-3<td>02:00:00:00:00:03<td>released<td>–\n",
+			"<td>–<td>–<td>in use by somebody else<td>59 min 59 s\n",
+		} {
+			h.pageHas(want)
+		}
+		page := h.page()
+		if n := strings.Count(page[:strings.Index(page, "Lease ring")], "<tr><td>"); n != 4 {
+			t.Errorf("%d leases; want 4", n)
+		}
+		time.Sleep(13 * time.Hour)
+		h.pageHas("<td>guest-2<td>02:00:00:00:00:02<td>expired<td>–\n")
+	})
+}
+
+func TestOverloadIsShown(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		h.port(lanDev).drops = 3
+		h.hears(h.guest(1).discover())
+		h.pageHas("3 messages came faster than they could be answered")
+	})
+}

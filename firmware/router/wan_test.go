@@ -1,0 +1,418 @@
+package router
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"leasehold/dhcp"
+	"leasehold/firmware/config"
+)
+
+// A provider answers the WAN port.
+type provider struct {
+	addr netip.Addr
+	term time.Duration
+	dns  []net.IP
+
+	mu     sync.Mutex
+	silent bool
+	heard  []string
+}
+
+// keepSilent has the provider answer nothing, or everything again.
+func (p *provider) keepSilent(silent bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.silent = silent
+}
+
+// listened returns what the provider has heard since the last time.
+func (p *provider) listened() []string {
+	synctest.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	heard := p.heard
+	p.heard = nil
+	return heard
+}
+
+// connect gives the house a provider, who grants addr for term.
+func (h *house) connect(term time.Duration) *provider {
+	p := &provider{addr: addr("203.0.113.7"), term: term, dns: []net.IP{{203, 0, 113, 53}}}
+	h.cfg.WAN.Enabled = true
+	h.isp = p.hears
+	return p
+}
+
+func (p *provider) hears(d dhcp.Datagram) []dhcp.Datagram {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.heard = append(p.heard, say(d))
+	if p.silent {
+		return nil
+	}
+	switch d.Msg.MessageType() {
+	case dhcpv4.MessageTypeDiscover:
+		return []dhcp.Datagram{p.says(dhcpv4.MessageTypeOffer, d)}
+	case dhcpv4.MessageTypeRequest:
+		return []dhcp.Datagram{p.says(dhcpv4.MessageTypeAck, d)}
+	}
+	return nil
+}
+
+func (p *provider) says(kind dhcpv4.MessageType, to dhcp.Datagram) dhcp.Datagram {
+	m := &dhcpv4.DHCPv4{
+		OpCode: dhcpv4.OpcodeBootReply, HWType: to.Msg.HWType, ClientHWAddr: to.Msg.ClientHWAddr,
+		TransactionID: to.Msg.TransactionID, YourIPAddr: dhcp.IP(p.addr),
+		Options: dhcpv4.OptionsFromList(
+			dhcpv4.OptMessageType(kind),
+			dhcpv4.OptServerIdentifier(net.IP{203, 0, 113, 2}),
+			dhcpv4.OptIPAddressLeaseTime(p.term),
+			dhcpv4.OptSubnetMask(net.CIDRMask(24, 32)),
+			dhcpv4.OptRouter(net.IP{203, 0, 113, 1}),
+			dhcpv4.OptDNS(p.dns...),
+			dhcpv4.OptDomainName("isp.example"),
+		),
+	}
+	return dhcp.Datagram{
+		Msg: m, HW: dhcp.HWAddr{2, 0, 0, 0, 0xee, 1},
+		From: netip.MustParseAddrPort("203.0.113.2:67"), To: netip.AddrPortFrom(dhcp.Broadcast, dhcp.ClientPort),
+	}
+}
+
+// bound boots a house and waits for its uplink.
+func (h *house) bound(term time.Duration) *provider {
+	h.Helper()
+	p := h.connect(term)
+	h.boot()
+	time.Sleep(5 * time.Second)
+	synctest.Wait()
+	h.logged("bound to 203.0.113.7")
+	return p
+}
+
+const (
+	wanUp     = "wan is 203.0.113.7/24 by 203.0.113.1 metric 0"
+	wanDown   = "wan is down"
+	resolvUp  = "/tmp/resolv.conf: [203.0.113.53] isp.example"
+	resolvOff = "/tmp/resolv.conf: [] "
+)
+
+func TestWANIsSetUp(t *testing.T) {
+	live(t, func(h *house) {
+		h.connect(time.Hour)
+		h.boot()
+		h.look()
+		time.Sleep(3 * time.Second)
+		h.wants("wan: DISCOVER", "wan: REQUEST requested 203.0.113.7", wanUp, resolvUp, "program")
+		for _, want := range []string{"BOUND", "203.0.113.7/24", "203.0.113.1", "203.0.113.2", "203.0.113.53", "isp.example", "Renews</dt><dd>in 2", "Ends</dt><dd>in 59 min", "WAN: bound to 203.0.113.7"} {
+			h.pageHas(want)
+		}
+	})
+}
+
+// What a router that was killed has left on the port is of unknown age.
+func TestWANBeginsWithAPortThatIsDown(t *testing.T) {
+	live(t, func(h *house) {
+		h.connect(time.Hour)
+		h.cfg.WAN.DNS = []netip.Addr{addr("9.9.9.9")}
+		h.boot()
+		if got := h.look("program", lanDev); !slices.Equal(got, []string{wanDown, "/tmp/resolv.conf: [9.9.9.9] "}) {
+			t.Errorf("the router did %q; want the port down, and the owner's resolvers", got)
+		}
+	})
+}
+
+func TestWANRenewalWritesNothing(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.bound(1000 * time.Second)
+		wear := h.flash.wear()
+		p.listened()
+		time.Sleep(time.Hour)
+		heard := p.listened()
+		if n := len(heard); n < 6 || n > 8 {
+			t.Errorf("%d messages in an hour of leases of 1000 s; want 6 to 8: %q", n, heard)
+		}
+		for _, s := range heard {
+			if s != "REQUEST ciaddr 203.0.113.7" {
+				t.Errorf("the provider heard %s; want renewals alone", s)
+			}
+		}
+		if n := h.flash.wear() - wear; n != 0 {
+			t.Errorf("%d octets were programmed; want 0", n)
+		}
+	})
+}
+
+func TestWANExpiryTakesTheUplinkDown(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.bound(1000 * time.Second)
+		p.keepSilent(true)
+		h.look()
+		time.Sleep(980 * time.Second)
+		if got := h.look("wan: "); len(got) > 0 {
+			t.Errorf("before the lease has ended the router did %q; want nothing", got)
+		}
+		time.Sleep(20 * time.Second)
+		if got := h.look("wan: "); !slices.Equal(got, []string{wanDown, resolvOff}) {
+			t.Errorf("when the lease has ended the router did %q; want the port down", got)
+		}
+		h.pageHas("WAN: lease of 203.0.113.7 has expired")
+		p.keepSilent(false)
+		time.Sleep(2 * time.Minute)
+		if got := h.look("wan: "); !slices.Equal(got, []string{wanUp, resolvUp}) {
+			t.Errorf("when the provider is back the router did %q", got)
+		}
+	})
+}
+
+func TestWANAsksForItsLastAddressAfterAReboot(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.bound(time.Hour)
+		h.powerOff()
+		p.listened()
+		wear := h.flash.wear()
+		h.boot()
+		programmedByOpen := h.flash.wear() - wear
+		time.Sleep(5 * time.Second)
+		if got, want := p.listened(), []string{"REQUEST requested 203.0.113.7"}; !slices.Equal(got, want) {
+			t.Errorf("the provider heard %q; want %q", got, want)
+		}
+		if n := h.flash.wear() - wear - programmedByOpen; n != 0 {
+			t.Errorf("%d octets were programmed for what was known; want 0", n)
+		}
+	})
+}
+
+func TestWANForgetsADamagedLastAddress(t *testing.T) {
+	live(t, func(h *house) {
+		h.put(ringEntry(wanKey, "?"))
+		p := h.bound(time.Hour)
+		h.logged("last address forgotten")
+		if got := p.listened(); got[0] != "DISCOVER" {
+			t.Errorf("the provider heard %q; want DISCOVER first", got)
+		}
+	})
+}
+
+func TestWANReleasesOnlyWhenAsked(t *testing.T) {
+	for _, tc := range []struct {
+		release, bound bool
+		heard          []string
+	}{
+		{false, true, nil},
+		{true, true, []string{"RELEASE ciaddr 203.0.113.7"}},
+		{true, false, nil},
+	} {
+		t.Run(fmt.Sprintf("release %v, bound %v", tc.release, tc.bound), func(t *testing.T) {
+			live(t, func(h *house) {
+				p := h.connect(time.Hour)
+				p.silent = !tc.bound
+				h.cfg.WAN.Release = tc.release
+				h.boot()
+				time.Sleep(5 * time.Second)
+				h.look()
+				p.listened()
+				h.powerOff()
+				if got := p.listened(); !slices.Equal(got, tc.heard) {
+					t.Errorf("at the end the provider heard %q; want %q", got, tc.heard)
+				}
+				if got := h.look("wan: "); len(got) < 2 || got[0] != wanDown || got[1] != resolvOff {
+					t.Errorf("at the end the router did %q; want the port down", got)
+				}
+			})
+		})
+	}
+}
+
+func TestWANDeclinesWhatIsInUse(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.connect(time.Hour)
+		h.inUse[p.addr] = dhcp.HWAddr{2, 0, 0, 0, 0xee, 9}
+		h.boot()
+		h.look()
+		time.Sleep(5 * time.Second)
+		h.wants("wan: DISCOVER", "wan: REQUEST requested 203.0.113.7", "wan: DECLINE requested 203.0.113.7")
+		h.logged("by=02:00:00:00:ee:09")
+		h.pageHas("in use by another station")
+		h.mu.Lock()
+		clear(h.inUse)
+		h.mu.Unlock()
+		time.Sleep(time.Minute)
+		if got := h.look("wan: "); !slices.Equal(got, []string{wanUp, resolvUp, "program"}) {
+			t.Errorf("then the router did %q", got)
+		}
+	})
+}
+
+func TestLANGetsTheResolversOfTheWAN(t *testing.T) {
+	own := []netip.Addr{addr("9.9.9.9")}
+	for _, tc := range []struct {
+		name string
+		edit func(*config.Config)
+		want string
+	}{
+		{"nothing configured", func(*config.Config) {}, "[203.0.113.53]"},
+		{"LAN's own", func(c *config.Config) { c.LAN.DNS = own }, "[9.9.9.9]"},
+		{"none for the LAN", func(c *config.Config) { c.LAN.NoDNS = true }, "[]"},
+		{"WAN's own first", func(c *config.Config) { c.WAN.DNS = own }, "[9.9.9.9 203.0.113.53]"},
+		{"not the provider's", func(c *config.Config) { c.WAN.DNS, c.WAN.PeerDNS = own, false }, "[9.9.9.9]"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			live(t, func(h *house) {
+				tc.edit(&h.cfg)
+				h.bound(time.Hour)
+				got := h.hears(h.guest(1).discover())
+				if len(got) != 1 || fmt.Sprint(got[0].Msg.DNS()) != tc.want {
+					t.Errorf("resolvers %v; want %s", got[0].Msg.DNS(), tc.want)
+				}
+			})
+		})
+	}
+}
+
+// The kernel may take a second to call a port up that carries already.
+func TestLateWordOfTheCarrierChangesNothing(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.connect(time.Hour)
+		h.boot()
+		h.cable(false)
+		time.Sleep(time.Second + 100*time.Millisecond) // the OFFER is here
+		h.cable(true)
+		time.Sleep(5 * time.Second)
+		if got, want := p.listened(), []string{"DISCOVER", "REQUEST requested 203.0.113.7"}; !slices.Equal(got, want) {
+			t.Errorf("the provider heard %q; want %q", got, want)
+		}
+		h.notLogged("cable is in")
+	})
+}
+
+func TestCableThatComesInStartsAnew(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.connect(time.Hour)
+		p.silent = true
+		h.boot()
+		h.cable(false)
+		time.Sleep(10 * time.Minute) // by now it asks about once a minute
+		p.keepSilent(false)
+		h.cable(true)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		h.logged("bound to 203.0.113.7")
+
+		p.listened()
+		for range 3 {
+			h.cable(true) // is no news
+		}
+		time.Sleep(time.Minute)
+		if got := p.listened(); len(got) > 0 {
+			t.Errorf("the provider heard %q; want nothing", got)
+		}
+		h.cable(false)
+		time.Sleep(time.Minute)
+		h.cable(true)
+		time.Sleep(5 * time.Second)
+		if got, want := p.listened(), []string{"REQUEST requested 203.0.113.7"}; !slices.Equal(got, want) {
+			t.Errorf("after the cable was out the provider heard %q; want %q", got, want)
+		}
+	})
+}
+
+// Whatever goroutine breaks, the router goes on: the LAN keeps its socket, and
+// the WAN port, which nobody looks after meanwhile, has no address.
+func TestWANCrash(t *testing.T) {
+	for _, where := range []string{"receive wan", "parse wan", "send wan", "setUplink"} {
+		t.Run(where, func(t *testing.T) {
+			live(t, func(h *house) {
+				h.bound(time.Hour)
+				a := h.bind(h.guest(1))
+				h.look()
+				h.onceIn(where) // at the renewal
+				h.awaits("wan stopped")
+				got := h.look("wan: ")
+				if n := len(got); n < 2 || got[n-2] != wanDown || got[n-1] != resolvOff {
+					t.Errorf("the router did %q; want the port down", got)
+				}
+				if h.openings(lanDev) != 1 {
+					t.Errorf("the LAN was opened %d times; want once", h.openings(lanDev))
+				}
+				h.answers(h.guest(1).renew(a), "ACK "+a.String()+" ciaddr "+a.String())
+				time.Sleep(10 * time.Second)
+				if got := h.look("wan: "); !slices.Contains(got, wanUp) {
+					t.Errorf("then the router did %q; want the port up again\n%s", got, h.log)
+				}
+			})
+		})
+	}
+}
+
+func TestWANFailureIsOnThePage(t *testing.T) {
+	live(t, func(h *house) {
+		h.setMissing(wanDev, true)
+		h.connect(time.Hour)
+		h.boot()
+		h.pageHas("interface wan: no such network interface")
+		h.setMissing(wanDev, false)
+		time.Sleep(10 * time.Second)
+		h.pageHas("203.0.113.7/24")
+		if strings.Contains(h.page(), "no such network interface") {
+			t.Error("the page still has what is over")
+		}
+	})
+}
+
+func TestWANSaysWhatItCouldNotSetUp(t *testing.T) {
+	live(t, func(h *house) {
+		h.connect(time.Hour)
+		h.boot()
+		h.setMissing(wanDev, true)
+		time.Sleep(5 * time.Second)
+		h.logged("uplink not set up")
+		h.pageHas("<p class=bad>interface wan: no such network interface")
+	})
+}
+
+func TestProbeThatBreaksIsNoAnswer(t *testing.T) {
+	live(t, func(h *house) {
+		h.onceIn("probe")
+		h.bound(time.Hour)
+		h.logged(`not probed" side=wan err="crashed: probe broke"`)
+		h.notLogged("wan stopped")
+	})
+}
+
+func TestCarrierWatchThatBreaksIsStartedAgain(t *testing.T) {
+	live(t, func(h *house) {
+		h.onceIn("watchCarrier")
+		h.bound(time.Hour)
+		h.logged("carrier watch stopped")
+		h.notLogged("wan stopped")
+		h.cable(false)
+		h.cable(true)
+		h.logged("cable is in")
+	})
+}
+
+// A probe that was asked for by a loop that is no more must not reach the next.
+func TestProbeOfAnEarlierLoopIsForgotten(t *testing.T) {
+	live(t, func(h *house) {
+		h.connect(time.Hour)
+		h.boot()
+		h.awaits("granted")
+		h.port(wanDev).broken <- errors.New("network is down")
+		synctest.Wait()
+		h.logged("wan stopped")
+		time.Sleep(30 * time.Second)
+		h.pageHas("203.0.113.7/24")
+	})
+}

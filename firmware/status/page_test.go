@@ -1,0 +1,245 @@
+package status
+
+import (
+	"flag"
+	"fmt"
+	"html"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// noon is when the pages of the tests are looked at: on a router that has never
+// heard the date.
+var noon = time.Date(1970, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func in(d time.Duration) time.Time { return noon.Add(d) }
+
+// example has everything that a page can show.
+func example() *Report {
+	addr, prefix := netip.MustParseAddr, netip.MustParsePrefix
+	return &Report{
+		Version: "0.1.0",
+		Started: in(-50*time.Hour - 3*time.Minute),
+		LAN: LAN{
+			Device: "br-lan", Addr: prefix("192.168.1.1/24"),
+			First: addr("192.168.1.100"), Last: addr("192.168.1.249"),
+			Lost: 3,
+			Leases: []Lease{
+				{Addr: addr("192.168.1.101"), HW: "02:00:00:00:00:02", Name: "phone", State: "bound", Until: in(11*time.Hour + 59*time.Minute), Heard: true},
+				{Addr: addr("192.168.1.20"), HW: "02:00:00:00:00:14", Name: "printer", State: "bound", Heard: true},
+				{Addr: addr("192.168.1.100"), HW: "02:00:00:00:00:01", State: "bound", Until: in(time.Hour)},
+				{Addr: addr("192.168.1.102"), HW: "02:00:00:00:00:03", Name: "tv", State: "bound", Until: in(-time.Minute), Heard: true},
+				{Addr: addr("192.168.1.103"), HW: "02:00:00:00:00:04", Name: "laptop", State: "released", Until: in(-time.Hour), Heard: true},
+				{Addr: addr("192.168.1.104"), HW: "–", State: "in use by somebody else", Until: in(30 * time.Minute), Heard: true},
+			},
+		},
+		WAN: WAN{
+			Device: "wan", State: "BOUND",
+			Addr: prefix("203.0.113.7/24"), Gateway: addr("203.0.113.1"), Server: addr("203.0.113.2"),
+			DNS:    []netip.Addr{addr("203.0.113.53"), addr("9.9.9.9")},
+			Domain: "isp.example", Renew: in(45 * time.Second), Expires: in(25 * time.Hour),
+		},
+		Ring: Ring{
+			Path: "/etc/leasehold.ring", Records: 6, Live: 288, Capacity: 32000,
+			Programmed: 440, Erases: []uint32{4, 5, 4},
+		},
+		Events: []Event{
+			{in(-2 * time.Hour), "WAN: bound to 203.0.113.7 by 203.0.113.2 for 25 h"},
+			{in(-3 * time.Second), "phone: bound (192.168.1.101)"},
+		},
+	}
+}
+
+// troubled has everything that can be wrong.
+func troubled() *Report {
+	r := example()
+	r.Problems = []string{"/etc/config/leasehold:12: option 'leasetime': 'soon' is no time"}
+	r.LAN.Trouble = "interface br-lan: no such network interface"
+	r.LAN.Leases = nil
+	r.WAN = WAN{Device: "wan", State: "SELECTING", Trouble: "default route by 203.0.113.1 on wan: operation not permitted"}
+	r.Ring = Ring{Path: "/etc/leasehold.ring", Trouble: "/etc/leasehold.ring: not a ring"}
+	return r
+}
+
+func TestPageGolden(t *testing.T) {
+	renewing := example()
+	renewing.WAN.State, renewing.WAN.Renew, renewing.WAN.Expires = "RENEWING", in(-time.Minute), time.Time{}
+	renewing.WAN.DNS, renewing.WAN.Gateway = nil, netip.Addr{}
+	renewing.Ring.Damaged = 2
+	worn := example()
+	worn.Ring.Bad = 1
+	for name, r := range map[string]*Report{
+		"example": example(), "troubled": troubled(), "renewing": renewing, "worn": worn, "zero": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := string(Page(r, noon))
+			file := filepath.Join("testdata", name+".html")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != string(want) {
+				t.Errorf("Page differs from %s (-update writes it anew): %s", file, firstDifference(got, string(want)))
+			}
+		})
+	}
+}
+
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d is\n%s\nwant\n%s", i+1, g[i], w[i])
+		}
+	}
+	return fmt.Sprintf("%d lines; want %d", len(g), len(w))
+}
+
+func TestPageOfNothing(t *testing.T) {
+	page := string(Page(&Report{}, time.Now()))
+	for _, bad := range []string{"invalid", "<nil>", "%!", "0001", "106751"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page of a zero Report has %q", bad)
+		}
+	}
+}
+
+// What clients and providers say of themselves ends up on the page.
+func TestPageEscapesEveryField(t *testing.T) {
+	r := troubled()
+	full := example()
+	r.LAN.Leases, r.Ring, r.WAN = full.LAN.Leases, full.Ring, full.WAN
+	r.Ring.Trouble, r.WAN.Trouble = "x", "x"
+	var said []string
+	infect(reflect.ValueOf(r).Elem(), &said)
+	if len(said) < 15 {
+		t.Fatalf("only %d fields were found", len(said))
+	}
+	page := string(Page(r, noon))
+	body := page[len(head):]
+	for _, s := range said {
+		if !strings.Contains(body, html.EscapeString(s)) {
+			t.Errorf("%q is not on the page", s)
+		}
+	}
+	// Markup of ours has neither scripts nor quotes after the head.
+	for _, bad := range []string{"<script", "</script", "<b>x", `"`, "'", "javascript:"} {
+		if strings.Contains(body, bad) {
+			t.Errorf("the page has %q", bad)
+		}
+	}
+}
+
+// infect puts a script into every string, and into every address that has room
+// for one.
+func infect(v reflect.Value, said *[]string) {
+	evil := func() string {
+		s := fmt.Sprintf(`%d"'><script>alert(1)</script>&lt;`, len(*said))
+		*said = append(*said, s)
+		return s
+	}
+	switch v.Interface().(type) {
+	case time.Time:
+		return
+	case netip.Addr:
+		v.Set(reflect.ValueOf(netip.MustParseAddr("fe80::1%<b>x")))
+		return
+	case netip.Prefix:
+		return // has no room
+	}
+	switch v.Kind() {
+	case reflect.String:
+		v.SetString(evil())
+	case reflect.Struct:
+		for i := range v.NumField() {
+			infect(v.Field(i), said)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			infect(v.Index(i), said)
+		}
+	}
+}
+
+// A router does not know the date.
+func TestPageShowsNoDates(t *testing.T) {
+	for _, now := range []time.Time{noon, noon.AddDate(50, 0, 0)} {
+		r := example()
+		shift(r, now.Sub(noon))
+		page := string(Page(r, now))
+		if want := string(Page(example(), noon)); page != want {
+			t.Errorf("the page depends on the date: %s", firstDifference(page, want))
+		}
+		for _, bad := range []string{"1970", "2020", "UTC", "Jan"} {
+			if strings.Contains(page, bad) {
+				t.Errorf("the page has %q", bad)
+			}
+		}
+	}
+}
+
+func shift(r *Report, d time.Duration) {
+	move := func(t *time.Time) {
+		if !t.IsZero() {
+			*t = t.Add(d)
+		}
+	}
+	move(&r.Started)
+	move(&r.WAN.Renew)
+	move(&r.WAN.Expires)
+	for i := range r.LAN.Leases {
+		move(&r.LAN.Leases[i].Until)
+	}
+	for i := range r.Events {
+		move(&r.Events[i].At)
+	}
+}
+
+func TestPageLeavesTheReportAlone(t *testing.T) {
+	r := example()
+	Page(r, noon)
+	if !reflect.DeepEqual(r, example()) {
+		t.Error("Page changed the report, which others read at the same time")
+	}
+}
+
+func TestDuration(t *testing.T) {
+	const day = 24 * time.Hour
+	for _, tc := range []struct {
+		d    time.Duration
+		want string
+	}{
+		{-time.Hour, "0 s"},
+		{0, "0 s"},
+		{999 * time.Millisecond, "0 s"},
+		{time.Second, "1 s"},
+		{59 * time.Second, "59 s"},
+		{time.Minute, "1 min"},
+		{61 * time.Second, "1 min 1 s"},
+		{time.Hour - time.Second, "59 min 59 s"},
+		{time.Hour, "1 h"},
+		{time.Hour + 59*time.Second, "1 h"},
+		{12*time.Hour - time.Second, "11 h 59 min"},
+		{day, "1 d"},
+		{76 * time.Hour, "3 d 4 h"},
+		{day + 59*time.Minute, "1 d"},
+		{400 * day, "400 d"},
+		{1<<63 - 1, "106751 d 23 h"},
+	} {
+		if got := Duration(tc.d); got != tc.want {
+			t.Errorf("Duration(%v) = %q; want %q", tc.d, got, tc.want)
+		}
+	}
+}
