@@ -3,6 +3,7 @@ package dhcp
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -23,14 +24,16 @@ const DefaultLimit = 576 - 28
 
 var cookie = []byte{99, 130, 83, 99}
 
-// fixedLen holds the options of which a second instance is a mistake and not a
-// continuation (RFC 3396 would have them concatenated).
+// fixedLen holds the options of which another instance is a mistake and not a
+// continuation (RFC 3396 would have them concatenated): the first of this length
+// counts, and what never has this length is dropped.
 var fixedLen = map[uint8]int{
 	dhcpv4.OptionRequestedIPAddress.Code():     4,
 	dhcpv4.OptionIPAddressLeaseTime.Code():     4,
 	dhcpv4.OptionDHCPMessageType.Code():        1,
 	dhcpv4.OptionServerIdentifier.Code():       4,
 	dhcpv4.OptionMaximumDHCPMessageSize.Code(): 2,
+	optOverload: 1,
 }
 
 // Parse reads a message as tolerantly as is safe: a missing End and a cut last
@@ -53,6 +56,11 @@ func Parse(b []byte) (*dhcpv4.DHCPv4, error) {
 	}
 	readOptions(m.Options, b[headerLen:])
 	spliceOverload(m, b)
+	for code, n := range fixedLen {
+		if len(m.Options[code]) != n {
+			delete(m.Options, code)
+		}
+	}
 	if m.MessageType() == dhcpv4.MessageTypeNone {
 		return nil, fmt.Errorf("no DHCP message type")
 	}
@@ -62,19 +70,19 @@ func Parse(b []byte) (*dhcpv4.DHCPv4, error) {
 // spliceOverload reads the options that option 52 says are in file and sname,
 // in that order. Those fields then hold no names.
 func spliceOverload(m *dhcpv4.DHCPv4, b []byte) {
-	v := m.Options[optOverload]
-	if len(v) != 1 {
-		return
+	var which byte
+	if v := m.Options[optOverload]; len(v) == 1 {
+		which = v[0]
 	}
-	delete(m.Options, optOverload)
-	if v[0]&1 != 0 {
+	if which&1 != 0 {
 		m.BootFileName = ""
 		readOptions(m.Options, b[fileOff:cookieOff])
 	}
-	if v[0]&2 != 0 {
+	if which&2 != 0 {
 		m.ServerHostName = ""
 		readOptions(m.Options, b[snameOff:fileOff])
 	}
+	delete(m.Options, optOverload) // it speaks of b, not of m
 }
 
 // readOptions adds the options in b to o, up to the End or to the first one
@@ -92,6 +100,11 @@ func readOptions(o dhcpv4.Options, b []byte) {
 		b = b[2+len(value):]
 		if want, ok := fixedLen[code]; ok && len(o[code]) == want {
 			continue
+		} else if ok && len(value) == want {
+			o[code] = nil
+		}
+		if o[code] == nil {
+			o[code] = make([]byte, 0, len(value)) // an option without a value is there all the same
 		}
 		o[code] = append(o[code], value...)
 	}
@@ -110,7 +123,9 @@ func Encode(m *dhcpv4.DHCPv4, asked dhcpv4.OptionCodeList, limit int) []byte {
 
 	room := max(limit, DefaultLimit) - headerLen - 1
 	for _, c := range essential {
-		room -= optionLen(m.Options[c])
+		if v, ok := m.Options[c]; ok {
+			room -= optionLen(v)
+		}
 	}
 	for _, c := range optionOrder(m.Options, asked) {
 		v := m.Options[c]
@@ -138,7 +153,7 @@ var (
 func optionOrder(o dhcpv4.Options, asked dhcpv4.OptionCodeList) []uint8 {
 	order := make([]uint8, 0, len(o))
 	add := func(c uint8) {
-		if _, ok := o[c]; ok && !slices.Contains(order, c) {
+		if _, ok := o[c]; ok && c != optPad && c != optEnd && !slices.Contains(order, c) {
 			order = append(order, c)
 		}
 	}
@@ -150,9 +165,9 @@ func optionOrder(o dhcpv4.Options, asked dhcpv4.OptionCodeList) []uint8 {
 			add(c.Code())
 		}
 	}
-	for c := range 255 {
-		if !slices.Contains(last, uint8(c)) {
-			add(uint8(c))
+	for _, c := range slices.Sorted(maps.Keys(o)) {
+		if !slices.Contains(last, c) {
+			add(c)
 		}
 	}
 	for _, c := range last {
@@ -163,9 +178,6 @@ func optionOrder(o dhcpv4.Options, asked dhcpv4.OptionCodeList) []uint8 {
 
 // optionLen is how long v is on the wire, split as RFC 3396 has it.
 func optionLen(v []byte) int {
-	if v == nil {
-		return 0
-	}
 	return len(v) + 2*max(1, (len(v)+254)/255)
 }
 

@@ -20,5 +20,5 @@ func HostName(raw string) string {
 		return -1
 	}, label)
 	clean = clean[:min(len(clean), 63)]
-	return strings.Trim(clean, "-")
+	return strings.Clone(strings.Trim(clean, "-")) // lest the whole message be kept with it
 }

@@ -99,7 +99,7 @@ func (w waiting) tick(m *Machine, now time.Time) Step {
 func (m *Machine) settle(now time.Time, least time.Duration) Step {
 	m.acq = acquisition{}
 	w := waiting{as: Init, until: now.Add(least + m.upTo(settling-least))}
-	if m.last.Addr.IsValid() {
+	if m.last.Server.IsValid() && m.last.Addr.IsValid() {
 		w.as = InitReboot
 	}
 	m.state = w

@@ -43,7 +43,8 @@ func (l *Lease) Last() Last { return Last{Addr: l.Addr.Addr(), Server: l.Server}
 
 // Last is what survives a reboot: the address and who granted it. How old the
 // lease is a router without a clock cannot know; so no times are kept, and a
-// renewal that changes neither changes nothing here.
+// renewal that changes neither changes nothing here. Without a Server the
+// address was given back: it is only a wish (RFC 2131, section 3.5).
 type Last struct {
 	Addr, Server netip.Addr
 }
@@ -56,7 +57,7 @@ func (l Last) MarshalBinary() ([]byte, error) {
 		return nil, err
 	}
 	b := append([]byte{lastVersion}, l.Addr.AsSlice()...)
-	return append(b, l.Server.AsSlice()...), nil
+	return append(b, dhcp.IP(l.Server)...), nil
 }
 
 // UnmarshalBinary reads what MarshalBinary wrote, and nothing else.
@@ -67,7 +68,10 @@ func (l *Last) UnmarshalBinary(b []byte) error {
 	if len(b) != 9 {
 		return fmt.Errorf("last lease of %d octets: version %d has 9", len(b), lastVersion)
 	}
-	read := Last{netip.AddrFrom4([4]byte(b[1:5])), netip.AddrFrom4([4]byte(b[5:9]))}
+	read := Last{Addr: netip.AddrFrom4([4]byte(b[1:5]))}
+	if server := netip.AddrFrom4([4]byte(b[5:9])); !server.IsUnspecified() {
+		read.Server = server
+	}
 	if err := read.check(); err != nil {
 		return err
 	}
@@ -79,7 +83,7 @@ func (l Last) check() error {
 	if err := usable(l.Addr); err != nil {
 		return fmt.Errorf("last lease: address %w", err)
 	}
-	if err := usable(l.Server); err != nil {
+	if err := usable(l.Server); err != nil && l.Server.IsValid() {
 		return fmt.Errorf("last lease: server %w", err)
 	}
 	return nil

@@ -154,6 +154,20 @@ func TestLastSurvivesAReboot(t *testing.T) {
 	}
 }
 
+func TestAnAddressThatWasGivenBackIsOnlyAWish(t *testing.T) {
+	given := Last{Addr: ip("192.0.2.7")}
+	b, err := given.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Last
+	if err := back.UnmarshalBinary(b); err != nil || back != given {
+		t.Fatalf("UnmarshalBinary(%x) = %v, %v; want %v", b, back, err, given)
+	}
+	p := play(t, func(c *Config) { c.Last = back })
+	p.after(0, s).sends("DISCOVER requested=192.0.2.7 to broadcast")
+}
+
 func TestRenewalsDoNotChangeLast(t *testing.T) {
 	p := playBound(t)
 	before, _ := p.m.Lease().Last().MarshalBinary()

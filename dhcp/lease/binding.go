@@ -40,10 +40,10 @@ const (
 // follows from the hardware address is left out.
 func (b Binding) MarshalBinary() ([]byte, error) {
 	id := b.ID
-	if id == dhcp.HardwareID(b.HW) {
+	if b.HW.IsUnicast() && id == dhcp.HardwareID(b.HW) {
 		id = ""
 	}
-	if !b.Addr.Is4() || len(id) > dhcp.MaxID || len(b.Name) > 63 {
+	if !b.Addr.Is4() || b.ID == "" || len(id) > dhcp.MaxID || len(b.Name) > 63 {
 		return nil, fmt.Errorf("binding of %v to %v: cannot be stored", b.Addr, b.ID)
 	}
 	v := make([]byte, 0, fixedBinding+len(id)+len(b.Name))

@@ -24,7 +24,7 @@ type State int
 const (
 	Free     State = iota + 1 // nobody's; the slot may name who had it last
 	Offered                   // held for a client that was offered it
-	Bound                     // acknowledged; Until has not necessarily passed when it ends
+	Bound                     // acknowledged; over, though nothing changes it, once Until has passed
 	Declined                  // a client found somebody else using it
 )
 
@@ -50,8 +50,10 @@ type Slot struct {
 	Until   time.Time // when the State ends and the address is free
 	Heard   bool      // the holder was heard since we started
 
-	offered dhcp.ID // to whom, while Offered
-	index   int     // in Table.due
+	offered  dhcp.ID   // to whom, while Offered
+	promised time.Time // while Offered or Bound: the client may be told until then that it is Bound
+	granted  time.Time // while Bound: the holder was told that the address is its own until then
+	index    int       // in Table.due, or -1
 }
 
 // free reports whether the slot's address could be given to id.
@@ -89,12 +91,12 @@ func (p Pool) Size() int {
 // A Table maps addresses to clients. It belongs to one goroutine.
 type Table struct {
 	pool   Pool
-	cursor netip.Addr // every address of the pool before it has, or had, a slot
+	cursor netip.Addr // every address of the pool before it has a slot
 
 	slots    map[netip.Addr]*Slot
 	byID     map[dhcp.ID]*Slot // the slot in which the client is the holder or was the last one
 	offers   map[dhcp.ID]*Slot // the slot that is held for the client
-	due      byUntil           // all slots, the first to become free on top
+	due      byUntil           // the slots of the pool, the first to become free on top
 	declined []*Slot           // in the order in which they were declined
 }
 
@@ -113,6 +115,10 @@ func NewTable(p Pool) *Table {
 func (t *Table) SetPool(p Pool) {
 	t.pool = p
 	t.cursor = p.First
+	t.due = nil
+	for _, s := range t.slots {
+		t.enqueue(s)
+	}
 }
 
 // Pick chooses an address for a client in the order of RFC 2131, section 4.3.1:
@@ -168,14 +174,10 @@ func (t *Table) pickUnused() (netip.Addr, bool) {
 }
 
 func (t *Table) pickOldest(now time.Time) (netip.Addr, bool) {
-	for len(t.due) > 0 && !now.Before(t.due[0].Until) {
-		if s := t.due[0]; t.pool.Contains(s.Addr) {
-			return s.Addr, true
-		} else {
-			t.remove(s)
-		}
+	if len(t.due) == 0 || now.Before(t.due[0].Until) {
+		return netip.Addr{}, false
 	}
-	return netip.Addr{}, false
+	return t.due[0].Addr, true
 }
 
 // Contains reports whether the pool gives a to anyone who asks.
@@ -196,8 +198,10 @@ func (t *Table) Holder(id dhcp.ID) (Slot, bool) {
 }
 
 // Hold keeps a for the client until the given time, or longer where it is bound
-// to the client for longer. The caller has made sure that it is Free.
-func (t *Table) Hold(a netip.Addr, id dhcp.ID, until time.Time) {
+// to the client for longer. The caller has made sure that it is Free. Another
+// address that was held for the client is given back.
+func (t *Table) Hold(now time.Time, a netip.Addr, id dhcp.ID, until time.Time) {
+	t.Unhold(now, id)
 	s := t.slot(a)
 	if s.State == Bound && s.ID == id {
 		if s.Until.Before(until) {
@@ -205,39 +209,64 @@ func (t *Table) Hold(a netip.Addr, id dhcp.ID, until time.Time) {
 		}
 		return
 	}
-	t.Unhold(id)
 	t.unlist(s)
 	s.State, s.offered = Offered, id
 	t.offers[id] = s
 	t.setUntil(s, until)
 }
 
+// Promise holds a for a client whose binding is on its way to flash. Until Bind
+// is called, or until the given time if the binding could not be kept, nothing
+// that the client sends gives the address back: the client may be told at any
+// moment that the address is its own.
+func (t *Table) Promise(now time.Time, a netip.Addr, id dhcp.ID, until time.Time) {
+	t.Hold(now, a, id, until)
+	t.slots[a].promised = until
+}
+
+// Promised returns to whom a is promised, "" if to nobody.
+func (t *Table) Promised(now time.Time, a netip.Addr) dhcp.ID {
+	s := t.slots[a]
+	switch {
+	case s == nil || !now.Before(s.promised):
+		return ""
+	case s.State == Bound:
+		return s.ID
+	}
+	return s.offered
+}
+
 // Unhold gives back what was held for the client, if anything.
-func (t *Table) Unhold(id dhcp.ID) {
-	if s := t.offers[id]; s != nil {
+func (t *Table) Unhold(now time.Time, id dhcp.ID) {
+	if s := t.offers[id]; s != nil && !now.Before(s.promised) {
 		t.unlist(s)
 		s.State = Free
 		t.setUntil(s, time.Time{})
 	}
 }
 
-// Bind makes b's client the holder of b's address for b.Grant. It is to be
-// called once b is durable. The client's earlier address, if it had another
-// one, becomes free.
+// Bind makes b's client the holder of b's address for b.Grant, or for as long as
+// it was told before if that is longer: it may miss the message that shortens
+// its lease. (One without end would never come back; that one is shortened.)
+// Bind is to be called once b is durable. The client's earlier address, if it
+// had another one, becomes free.
 func (t *Table) Bind(now time.Time, b Binding) {
-	t.bind(b, now.Add(b.Grant)).Heard = true
+	t.bind(now, b, now.Add(b.Grant)).Heard = true
 }
 
 // Recall puts back what was read from flash at boot: one full term, during
 // which we wait to hear from the client.
 func (t *Table) Recall(now time.Time, b Binding) {
-	t.bind(b, now.Add(b.Term)).Heard = false
+	t.bind(now, b, now.Add(b.Term)).Heard = false
 }
 
-func (t *Table) bind(b Binding, until time.Time) *Slot {
+func (t *Table) bind(now time.Time, b Binding, until time.Time) *Slot {
 	s := t.slot(b.Addr)
+	if s.State == Bound && s.ID == b.ID && s.Grant != dhcp.Infinite && until.Before(s.granted) {
+		until = s.granted
+	}
 	t.unlist(s)
-	t.Unhold(b.ID)
+	t.Unhold(now, b.ID)
 	if old := t.byID[b.ID]; old != nil && old != s {
 		t.forget(old)
 	}
@@ -245,6 +274,7 @@ func (t *Table) bind(b Binding, until time.Time) *Slot {
 		delete(t.byID, s.ID)
 	}
 	s.Binding, s.State = b, Bound
+	s.promised, s.granted = time.Time{}, until
 	t.byID[b.ID] = s
 	t.setUntil(s, until)
 	return s
@@ -257,7 +287,7 @@ func (t *Table) forget(s *Slot) {
 	}
 	s.Binding = Binding{Addr: s.Addr}
 	if s.State == Bound {
-		s.State = Free
+		s.State, s.promised = Free, time.Time{}
 		t.setUntil(s, time.Time{})
 	}
 }
@@ -266,7 +296,7 @@ func (t *Table) forget(s *Slot) {
 // address stays the client's favourite.
 func (t *Table) Release(now time.Time, a netip.Addr, id dhcp.ID) bool {
 	s := t.slots[a]
-	if s == nil || s.State != Bound || s.ID != id {
+	if s == nil || s.State != Bound || s.ID != id || now.Before(s.promised) {
 		return false
 	}
 	s.State = Free
@@ -277,14 +307,14 @@ func (t *Table) Release(now time.Time, a netip.Addr, id dhcp.ID) bool {
 // Decline takes a out of use until the given time, because the client that held
 // it, or was offered it, found it in use. It reports whether the client did. At
 // most a quarter of the pool is out of use at a time; beyond that the one that
-// was declined first comes back.
-func (t *Table) Decline(a netip.Addr, id dhcp.ID, until time.Time) bool {
+// was declined first comes back. The slot goes on to name its last holder, until
+// that one has another address.
+func (t *Table) Decline(now time.Time, a netip.Addr, id dhcp.ID, until time.Time) bool {
 	s := t.slots[a]
-	if s == nil || !(s.State == Bound && s.ID == id || s.State == Offered && s.offered == id) {
+	if s == nil || now.Before(s.promised) || !(s.State == Bound && s.ID == id || s.State == Offered && s.offered == id) {
 		return false
 	}
 	t.unlist(s)
-	t.forget(s)
 	s.State = Declined
 	t.setUntil(s, until)
 	t.declined = append(t.declined, s)
@@ -297,7 +327,7 @@ func (t *Table) Decline(a netip.Addr, id dhcp.ID, until time.Time) bool {
 	return true
 }
 
-// All yields the slots that say something, in no particular order.
+// All yields a slot for every address that was ever held, in no particular order.
 func (t *Table) All() iter.Seq[Slot] {
 	return func(yield func(Slot) bool) {
 		for _, s := range t.slots {
@@ -313,9 +343,16 @@ func (t *Table) slot(a netip.Addr) *Slot {
 	if s == nil {
 		s = &Slot{Binding: Binding{Addr: a}, State: Free}
 		t.slots[a] = s
-		heap.Push(&t.due, s)
+		t.enqueue(s)
 	}
 	return s
+}
+
+func (t *Table) enqueue(s *Slot) {
+	s.index = -1
+	if t.pool.Contains(s.Addr) {
+		heap.Push(&t.due, s)
+	}
 }
 
 // unlist takes a slot out of the lists that belong to being Offered or Declined.
@@ -336,23 +373,23 @@ func (t *Table) unlist(s *Slot) {
 	}
 }
 
-func (t *Table) remove(s *Slot) {
-	t.unlist(s)
-	t.forget(s)
-	heap.Remove(&t.due, s.index)
-	delete(t.slots, s.Addr)
-}
-
 func (t *Table) setUntil(s *Slot, until time.Time) {
 	s.Until = until
-	heap.Fix(&t.due, s.index)
+	if s.index >= 0 {
+		heap.Fix(&t.due, s.index)
+	}
 }
 
 // byUntil is a heap of slots, the one that is free first on top.
 type byUntil []*Slot
 
-func (h byUntil) Len() int           { return len(h) }
-func (h byUntil) Less(i, j int) bool { return h[i].Until.Before(h[j].Until) }
+func (h byUntil) Len() int { return len(h) }
+func (h byUntil) Less(i, j int) bool {
+	if c := h[i].Until.Compare(h[j].Until); c != 0 {
+		return c < 0
+	}
+	return h[i].Addr.Less(h[j].Addr)
+}
 func (h byUntil) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
 	h[i].index, h[j].index = i, j

@@ -29,6 +29,7 @@ const (
 	NoAddress
 	NotHeld
 	NotARequest
+	NotForUs
 	OtherRelay
 )
 
@@ -56,6 +57,7 @@ var texts = [...]string{
 	NoAddress:          "message names no address",
 	NotHeld:            "client does not hold this address",
 	NotARequest:        "not a message for a server",
+	NotForUs:           "sent to another machine",
 	OtherRelay:         "comes from a relay on a network that is not configured",
 }
 

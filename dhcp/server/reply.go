@@ -15,7 +15,9 @@ const broadcastFlag = 0x8000
 func (s *Server) reply(q query, t dhcpv4.MessageType, a netip.Addr) *dhcp.Datagram {
 	m := s.message(q, t)
 	m.YourIPAddr = dhcp.IP(a)
-	m.ClientIPAddr = q.Msg.ClientIPAddr
+	if t == dhcpv4.MessageTypeAck && requested(q.Msg).IsUnspecified() {
+		m.ClientIPAddr = q.Msg.ClientIPAddr // who asks for an address in option 50 has none yet
+	}
 	grant := s.grant(q)
 	m.UpdateOption(dhcpv4.OptIPAddressLeaseTime(grant))
 	if grant != dhcp.Infinite {

@@ -15,6 +15,7 @@
 package server
 
 import (
+	"cmp"
 	"hash/fnv"
 	"net/netip"
 	"time"
@@ -49,7 +50,7 @@ type Config struct {
 // A Host is a client that is known by its hardware addresses.
 type Host struct {
 	HW     []dhcp.HWAddr
-	Addr   netip.Addr    // reserved for it; may lie outside the pool; invalid: none
+	Addr   netip.Addr    // reserved for it; in the network, not necessarily in the pool; otherwise, or if another host has it: none
 	Name   string        // shown in place of what it calls itself
 	Term   time.Duration // zero: as the others
 	Ignore bool          // never answered
@@ -92,7 +93,7 @@ func (s *Server) Reconfigure(cfg Config) {
 		for _, hw := range h.HW {
 			s.byHW[hw] = h
 		}
-		if h.Addr.IsValid() {
+		if cfg.Addr.Contains(h.Addr) && !except[h.Addr] {
 			s.reserved[h.Addr] = h
 			except[h.Addr] = true
 		}
@@ -139,6 +140,8 @@ func (s *Server) decide(now time.Time, q query) Decision {
 	switch {
 	case q.Msg.OpCode != dhcpv4.OpcodeBootRequest:
 		return Decision{Why: NotARequest}
+	case !s.addressed(q.To.Addr()):
+		return Decision{Why: NotForUs, Addr: q.To.Addr()}
 	case q.id == "":
 		return Decision{Why: NoIdentity}
 	case q.host != nil && q.host.Ignore:
@@ -161,25 +164,32 @@ func (s *Server) decide(now time.Time, q query) Decision {
 	return Decision{Why: NotARequest}
 }
 
+// addressed reports whether a message to a is for us. A bridge in promiscuous
+// mode hears what others say to each other. Who does not know whom a message
+// was for leaves a invalid.
+func (s *Server) addressed(a netip.Addr) bool {
+	return !a.IsValid() || a == s.cfg.Addr.Addr() || a == dhcp.Broadcast || a == broadcast(s.cfg.Addr)
+}
+
 func (s *Server) discover(now time.Time, q query) Decision {
 	a, ok := s.pick(now, q)
 	if !ok {
 		return Decision{Why: PoolFull}
 	}
-	s.table.Hold(a, q.id, now.Add(holdTime))
+	s.table.Hold(now, a, q.id, now.Add(holdTime))
 	return Decision{Reply: s.reply(q, dhcpv4.MessageTypeOffer, a), Why: Offer, Addr: a}
 }
 
 // pick prefers the reserved address, as long as nobody else is still on it.
 func (s *Server) pick(now time.Time, q query) (netip.Addr, bool) {
-	if r := q.reservation(); r.IsValid() && s.table.Free(now, r, q.id) {
+	if r := s.reservation(q); r.IsValid() && s.table.Free(now, r, q.id) {
 		return r, true
 	}
 	return s.table.Pick(now, q.id, requested(q.Msg))
 }
 
-func (q query) reservation() netip.Addr {
-	if q.host == nil {
+func (s *Server) reservation(q query) netip.Addr {
+	if q.host == nil || s.reserved[q.host.Addr] != q.host {
 		return netip.Addr{}
 	}
 	return q.host.Addr
@@ -193,7 +203,7 @@ func (s *Server) request(now time.Time, q query) Decision {
 	kind := Bound
 	switch {
 	case !chosen.IsUnspecified() && chosen != s.cfg.Addr.Addr():
-		s.table.Unhold(q.id)
+		s.table.Unhold(now, q.id)
 		return Decision{Why: ChoseAnotherServer, Addr: want}
 	case !chosen.IsUnspecified():
 	case !want.IsUnspecified():
@@ -220,57 +230,81 @@ func (s *Server) request(now time.Time, q query) Decision {
 // refusal says why the client may not have a, or 0 where it may.
 func (s *Server) refusal(now time.Time, q query, a netip.Addr, kind Reason) Reason {
 	held, known := s.table.Holder(q.id)
-	reserved := s.reserved[a]
+	elsewhere := known && held.Addr != a && held.State == lease.Bound && now.Before(held.Until)
+	reserved, reservation := s.reserved[a], s.reservation(q)
 	switch {
 	case !s.cfg.Addr.Contains(a):
 		return NotThisNetwork
+	case kind != Bound && !s.cfg.Authoritative && !reservation.IsValid() && !elsewhere && (!known || held.Addr != a):
+		return Unknown
 	case reserved != nil && reserved != q.host:
 		return ReservedForAnother
 	case !s.table.Free(now, a, q.id):
 		return TakenByAnother
 	case reserved != nil:
 		return 0
-	case q.reservation().IsValid() && s.table.Free(now, q.reservation(), q.id):
+	case reservation.IsValid() && s.table.Free(now, reservation, q.id):
 		return HasReservation
-	case kind != Bound && known && held.Addr != a && held.State == lease.Bound && now.Before(held.Until):
+	case kind != Bound && elsewhere:
 		return HasAnother
 	case !s.table.Contains(a):
 		return NotOurs
-	case kind != Bound && !s.cfg.Authoritative && (!known || held.Addr != a):
-		return Unknown
 	}
 	return 0
 }
 
 func (s *Server) acknowledge(now time.Time, q query, a netip.Addr, kind Reason) Decision {
-	s.table.Hold(a, q.id, now.Add(holdTime))
+	old, known := s.table.Holder(q.id)
+	s.table.Promise(now, a, q.id, now.Add(holdTime))
 	d := Decision{
-		Bind:  &lease.Binding{Addr: a, ID: q.id, HW: q.hw, Name: q.name(), Term: s.term(q), Grant: s.grant(q)},
+		Bind: &lease.Binding{
+			Addr:  a,
+			ID:    q.id,
+			HW:    q.hw,
+			Name:  cmp.Or(q.name(), old.Name),
+			Term:  s.term(q),
+			Grant: s.grant(q),
+		},
 		Reply: s.reply(q, dhcpv4.MessageTypeAck, a),
 		Why:   kind,
 		Addr:  a,
 	}
-	if old, ok := s.table.Holder(q.id); ok && old.Addr != a {
+	if known && old.Addr == a {
+		d.Bind.Term = keptTerm(now, old, d.Bind.Term)
+	}
+	// The old record must not outlive this one, unless it is just being
+	// overwritten with somebody else's.
+	if next := s.table.Promised(now, old.Addr); known && old.Addr != a && (next == "" || next == q.id) {
 		d.Free = old.Addr
 	}
 	return d
 }
 
+// keptTerm is the term to be stored for a client that stays where it is: no
+// shorter than the one stored, as long as the client may count on that. An
+// endless one would never be forgotten, so it is not kept.
+func keptTerm(now time.Time, old lease.Slot, term time.Duration) time.Duration {
+	if old.State == lease.Bound && old.Term != dhcp.Infinite && old.Until.After(now.Add(term)) {
+		return max(term, old.Term)
+	}
+	return term
+}
+
 func (q query) name() string {
 	if q.host != nil && q.host.Name != "" {
-		return q.host.Name
+		return dhcp.HostName(q.host.Name)
 	}
 	return dhcp.HostName(q.Msg.HostName())
 }
 
-// decline takes the address out of use. The record on flash stays as it is: it
-// is overwritten with the client's next address.
+// decline takes the address out of use. The record on flash stays until the
+// client has another address: see Decision.Free.
 func (s *Server) decline(now time.Time, q query) Decision {
 	a := requested(q.Msg)
 	if dhcp.Addr(q.Msg.ServerIdentifier()) != s.cfg.Addr.Addr() {
 		return Decision{Why: ChoseAnotherServer, Addr: a}
 	}
-	if !s.table.Decline(a, q.id, now.Add(declineTime)) {
+	if !s.table.Decline(now, a, q.id, now.Add(declineTime)) {
 		return Decision{Why: NotHeld, Addr: a}
 	}
 	return Decision{Why: DeclinedInUse, Addr: a}
@@ -278,6 +312,9 @@ func (s *Server) decline(now time.Time, q query) Decision {
 
 func (s *Server) release(now time.Time, q query) Decision {
 	a := dhcp.Addr(q.Msg.ClientIPAddr)
+	if chosen := dhcp.Addr(q.Msg.ServerIdentifier()); !chosen.IsUnspecified() && chosen != s.cfg.Addr.Addr() {
+		return Decision{Why: ChoseAnotherServer, Addr: a}
+	}
 	if !s.table.Release(now, a, q.id) {
 		return Decision{Why: NotHeld, Addr: a}
 	}
@@ -318,7 +355,7 @@ func t1(grant time.Duration, id dhcp.ID) time.Duration {
 	h := fnv.New32a()
 	h.Write([]byte(id))
 	half, _ := dhcp.DefaultTimes(grant)
-	return half - half/10*time.Duration(h.Sum32()%1000)/1000
+	return half - half/10_000*time.Duration(h.Sum32()%1000)
 }
 
 func requested(m *dhcpv4.DHCPv4) netip.Addr { return dhcp.Addr(m.RequestedIPAddress()) }

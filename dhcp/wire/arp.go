@@ -2,9 +2,11 @@ package wire
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"time"
 
 	"golang.org/x/net/bpf"
@@ -40,23 +42,30 @@ func Probe(ifname string, a netip.Addr) (dhcp.HWAddr, error) {
 		if err := l.write(appendARPProbe(nil, self, a), dhcp.BroadcastHW); err != nil {
 			return dhcp.HWAddr{}, fmt.Errorf("probe for %v on %s: %w", a, ifname, err)
 		}
-		if hw := awaitUser(l, self, a, time.Now().Add(probeWait)); hw != (dhcp.HWAddr{}) {
+		hw, err := awaitUser(l, self, a, time.Now().Add(probeWait))
+		if err != nil {
+			return dhcp.HWAddr{}, fmt.Errorf("probe for %v on %s: %w", a, ifname, err)
+		}
+		if hw != (dhcp.HWAddr{}) {
 			return hw, nil
 		}
 	}
 	return dhcp.HWAddr{}, nil
 }
 
-func awaitUser(l link, self dhcp.HWAddr, a netip.Addr, deadline time.Time) dhcp.HWAddr {
+func awaitUser(l link, self dhcp.HWAddr, a netip.Addr, deadline time.Time) (dhcp.HWAddr, error) {
 	l.setReadDeadline(deadline)
 	b := make([]byte, 64)
 	for {
 		n, _, err := l.read(b)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return dhcp.HWAddr{}, nil
+		}
 		if err != nil {
-			return dhcp.HWAddr{}
+			return dhcp.HWAddr{}, err
 		}
 		if hw := arpUser(b[:n], a); hw != (dhcp.HWAddr{}) && hw != self {
-			return hw
+			return hw, nil
 		}
 	}
 }

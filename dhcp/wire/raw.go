@@ -2,6 +2,7 @@ package wire
 
 import (
 	"net"
+	"slices"
 	"time"
 
 	"github.com/mdlayher/raw"
@@ -18,15 +19,26 @@ import (
 type link struct{ conn *raw.Conn }
 
 // openLink has the filter in place before the socket is bound, so that nothing
-// that it would have dropped is ever queued.
+// that it would have dropped is ever queued. The filter sees the packet from its
+// network header on.
 func openLink(ifi *net.Interface, etherType uint16, filter []bpf.Instruction) (link, error) {
-	prog, err := bpf.Assemble(filter)
+	prog, err := bpf.Assemble(append(slices.Clone(forUs), filter...))
 	if err != nil {
 		return link{}, err
 	}
 	conn, err := raw.ListenPacket(ifi, etherType, &raw.Config{LinuxSockDGRAM: true, Filter: prog})
 	return link{conn}, err
 }
+
+// forUs drops frames that are addressed to other stations; a port in promiscuous
+// mode, as under a packet sniffer, is shown them too.
+var forUs = []bpf.Instruction{
+	bpf.LoadExtension{Num: bpf.ExtType},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: packetOtherHost, SkipTrue: 1},
+	bpf.RetConstant{Val: 0},
+}
+
+const packetOtherHost = 3 // PACKET_OTHERHOST, packet(7)
 
 func (l link) read(b []byte) (int, dhcp.HWAddr, error) {
 	n, from, err := l.conn.ReadFrom(b)

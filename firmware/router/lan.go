@@ -161,18 +161,27 @@ func (l *lan) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// recall fills the table with what the ring remembers.
+// recall fills the table with what the ring remembers. Of two addresses of one
+// client, as a power cut in the middle of a move leaves them, the later counts
+// and the earlier is forgotten.
 func (l *lan) recall() {
 	n := 0
 	now := time.Now()
+	var moved []ring.Entry
 	for b, err := range l.store.bindings() {
 		if err != nil {
 			l.log.Error("lease in the ring skipped", "ring", l.store.path, "err", err)
 			continue
 		}
+		if old, ok := l.server.Table().Holder(b.ID); ok {
+			moved = append(moved, ring.Entry{Key: keyOf(old.Addr)})
+		}
 		if l.server.Recall(now, b) {
 			n++
 		}
+	}
+	if err := l.store.put(moved...); err != nil {
+		l.log.Error("old addresses not forgotten", "err", err)
 	}
 	l.log.Info("leases recalled", "leases", n, "ring", l.store.path)
 }
@@ -302,7 +311,8 @@ func (l *lan) keep(entries []ring.Entry) error {
 // what every client does all day is Debug.
 func level(why server.Reason) slog.Level {
 	switch why {
-	case server.Offer, server.Renewed, server.Informed, server.NotARequest, server.ChoseAnotherServer, server.Unknown:
+	case server.Offer, server.Renewed, server.Informed, server.NotARequest, server.NotForUs,
+		server.ChoseAnotherServer, server.Unknown:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
