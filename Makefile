@@ -4,7 +4,7 @@ VERSION := 0.1.0
 GO      ?= go
 PAGE    ?= 127.0.0.1:8080
 ARCHES  := mips mipsle armv5 armv7 arm64 amd64
-HOST     = $(shell $(GO) env GOHOSTARCH)
+HOST     = $(patsubst arm,armv7,$(shell $(GO) env GOHOSTARCH))
 
 # Routers with MIPS have no floating point unit, and their kernels emulate none.
 env_mips   := GOARCH=mips GOMIPS=softfloat
@@ -25,11 +25,11 @@ help: ## this list
 go:
 	@command -v $(GO) >/dev/null || { echo 'Go 1.26 or newer is needed: https://go.dev/doc/install'; exit 1; }
 
-run: go build/leasehold-$(HOST) ## a whole network on this machine: ISP, router, three laptops; Ctrl-C ends it (SHORT=1: a minute with a power cut; PAGE=addr:port: where the status page is)
+run: go build/leasehold-$(HOST) ## a whole network on this machine, until Ctrl-C (SHORT=1: a power cut within a minute; PAGE=address:port)
 	@$(GO) build -o build/lab ./cmd/lab
 	@build/lab -leasehold build/leasehold-$(HOST) -page $(PAGE) $(if $(SHORT),-short)
 
-test: go need-test build check ## prove it: unit tests with the race detector, real DHCP programs in namespaces, foreign CPUs under qemu-user
+test: go need-test build check ## prove it: unit tests, real DHCP programs in namespaces, every CPU under qemu-user
 	$(GO) test -race -timeout 20m ./...
 
 check: go ## formatting and vet, for both byte orders
@@ -50,8 +50,10 @@ size: build ## how large the binaries are, raw and compressed with xz
 		printf '%-10s %10d %10d\n' $$a $$(stat -c %s build/leasehold-$$a) $$(xz -9e --check=crc32 -c build/leasehold-$$a | wc -c); \
 	done
 
-bench: go ## benchmarks of the parts
+bench: go build/leasehold-$(HOST) ## benchmarks of the parts, and of the whole beside dnsmasq
 	$(GO) test -run '^$$' -bench . -benchmem ./dhcp/... ./firmware/...
+	@$(GO) build -o build/lab ./cmd/lab
+	@build/lab -leasehold build/leasehold-$(HOST) -measure build
 
 crash: go ## cut the power of the ring at every point, two deep (minutes)
 	LEASEHOLD_CRASH=1 $(GO) test -run PowerCut -v -timeout 2h ./firmware/ring

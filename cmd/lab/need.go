@@ -11,7 +11,7 @@ import (
 // A tool is a program that the lab or the tests run.
 type tool struct {
 	program string
-	pkgs    []string // the Debian or Ubuntu packages that have it, by preference
+	pkgs    []string // the Debian or Ubuntu packages that have it, the first that there is
 }
 
 // labTools are for the lab, testTools for the tests besides.
@@ -24,13 +24,12 @@ var (
 		{"dhcpcd", []string{"dhcpcd-base", "dhcpcd5"}},
 	}
 	testTools = []tool{
-		{"gcc", []string{"gcc"}},
+		{"gcc", []string{"gcc libc6-dev"}},
 		{"tshark", []string{"tshark"}},
 		{"strace", []string{"strace"}},
 		{"file", []string{"file"}},
 		{"xz", []string{"xz-utils"}},
-		{"qemu-mips-static", []string{"qemu-user-static"}},
-		{"qemu-mipsel", []string{"qemu-user"}},
+		{"qemu-mips", []string{"qemu-user"}},
 		{"faketime", []string{"faketime"}},
 		{"chromium", []string{"chromium"}},
 	}
@@ -78,12 +77,12 @@ func installEach(missing []tool) error {
 	var pkgs []string
 	for _, t := range missing {
 		i := slices.IndexFunc(t.pkgs, func(p string) bool {
-			return exec.Command("apt-cache", "show", p).Run() == nil
+			return exec.Command("apt-cache", append([]string{"show"}, strings.Fields(p)...)...).Run() == nil
 		})
 		if i < 0 {
 			return fmt.Errorf("no package for %s: tried %s", t.program, strings.Join(t.pkgs, ", "))
 		}
-		pkgs = append(pkgs, t.pkgs[i])
+		pkgs = append(pkgs, strings.Fields(t.pkgs[i])...)
 	}
 	return apt(append([]string{"install", "-y", "-qq", "--no-install-recommends"}, pkgs...)...)
 }

@@ -44,6 +44,9 @@ func (s *street) hasUplink(addr string) {
 	if want := fmt.Sprintf("default via %s dev wan", ispAddr); !strings.HasPrefix(route, want) || !strings.Contains(route, "metric 7") {
 		s.Errorf("default route %q; want %q with metric 7", route, want)
 	}
+	if said := s.proc.String(); strings.Contains(said, "level=ERROR") {
+		s.Errorf("the router complains:\n%s", said)
+	}
 	resolv, err := os.ReadFile(s.resolv())
 	check(s.T, err)
 	if want := "search isp.example\nnameserver " + ispDNS + "\n"; string(resolv) != want {

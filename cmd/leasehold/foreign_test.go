@@ -20,12 +20,12 @@ import (
 
 // emulators run the binary for a CPU on this one.
 var emulators = map[string]string{
-	"mips":   "qemu-mips-static",
-	"mipsle": "qemu-mipsel-static",
-	"armv5":  "qemu-arm-static",
-	"armv7":  "qemu-arm-static",
-	"arm64":  "qemu-aarch64-static",
-	"amd64":  "qemu-x86_64-static",
+	"mips":   "qemu-mips",
+	"mipsle": "qemu-mipsel",
+	"armv5":  "qemu-arm",
+	"armv7":  "qemu-arm",
+	"arm64":  "qemu-aarch64",
+	"amd64":  "qemu-x86_64",
 }
 
 // TestShippedBinaries runs what `make build` made: each is static, says its

@@ -378,6 +378,13 @@ func TestOfTwoRecordsOfAClientTheLaterCounts(t *testing.T) {
 		x, y := addr("192.168.1.150"), addr("192.168.1.120")
 		h.put(record(t, x, g), record(t, y, g))
 		h.boot()
+		kept, err := ring.OpenReadOnly(h.flash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := kept.Get(keyOf(x)); ok {
+			t.Errorf("the record of %v is still there", x)
+		}
 		h.answers(h.guest(2).reboot(y), "NAK")
 		h.answers(h.guest(2).reboot(x), "ACK "+x.String())
 		h.answers(g.reboot(y), "ACK "+y.String())
