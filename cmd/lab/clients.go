@@ -97,7 +97,7 @@ func (dhclient) start(l *laptop) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf := fmt.Sprintf("send host-name %q;\ntimeout 60;\ninitial-interval 2;\nreboot 8;\nretry 5;\n"+
+	conf := fmt.Sprintf("send host-name %q;\ntimeout 60;\ninitial-interval 1;\nbackoff-cutoff 2;\nreboot 8;\nretry 5;\n"+
 		"request subnet-mask, broadcast-address, routers, domain-name, domain-name-servers;\n", l.name)
 	if err := os.WriteFile(l.file("conf"), []byte(conf), 0o644); err != nil {
 		return nil, err
