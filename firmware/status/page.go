@@ -38,12 +38,12 @@ h1{margin:0;font-size:1.6rem}h2{margin:2rem 0 .5rem;font-size:1.15rem}
 .sub,.soft{color:var(--soft)}.sub{margin:0}
 .good{color:var(--good)}.bad{color:var(--bad)}
 .box{border:1px solid var(--bad);border-radius:.4rem;padding:.6rem .9rem;margin:1rem 0}
-.wide{overflow-x:auto}
+.wide{overflow-x:auto;margin-top:.8rem}
 table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.35rem .9rem .35rem 0;border-bottom:1px solid var(--line);white-space:nowrap}
+th,td{text-align:left;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line);white-space:nowrap}
 th{font-weight:600;color:var(--soft);font-size:.85rem}
-dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.2rem;margin:0}
-dt{color:var(--soft)}dd{margin:0}
+dl{display:grid;grid-template-columns:9.5rem 1fr;gap:.2rem 1.2rem;margin:0}
+dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}.text{white-space:normal;width:100%}
 </style>
 <main>
 `
@@ -184,7 +184,7 @@ func (p *page) events(list []Event) {
 	}
 	p.raw("<h2>Lately</h2>\n<div class=wide><table>\n")
 	for _, e := range slices.Backward(list) {
-		p.raw("<tr><td class=soft>", p.since(e.At), " ago<td>", esc(e.Text), "\n")
+		p.raw("<tr><td class=soft>", p.since(e.At), " ago<td class=text>", esc(e.Text), "\n")
 	}
 	p.raw("</table></div>\n")
 }
