@@ -43,6 +43,7 @@ func (j *journal) readFrom(r io.Reader) {
 	for s := bufio.NewScanner(r); s.Scan(); {
 		j.add(s.Text())
 	}
+	io.Copy(io.Discard, r) // after a line that is too long: nobody waits for us
 }
 
 // mark is the place after the last line so far.
@@ -99,10 +100,12 @@ func start(ns string, hear func(string), args ...string) (*process, error) {
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = w, w
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	w.Close()
+	if err != nil {
+		r.Close()
 		return nil, fmt.Errorf("start %s: %w", args[0], err)
 	}
-	w.Close()
 	p := &process{newJournal(hear), cmd, make(chan struct{})}
 	go p.readFrom(r)
 	go func() {

@@ -86,7 +86,7 @@ PREINIT) ip link set eth0 up ;;
 BOUND|RENEW|REBIND|REBOOT) up ;;
 EXPIRE|FAIL|RELEASE|STOP) down ;;
 esac
-echo "$reason ip=$new_ip_address lease=$new_dhcp_lease_time server=$new_dhcp_server_identifier router=$router dns=${new_domain_name_servers%% *}" >"$report"
+echo "$reason ip=$new_ip_address lease=$new_dhcp_lease_time t1=$new_dhcp_renewal_time server=$new_dhcp_server_identifier router=$router dns=${new_domain_name_servers%% *}" >"$report"
 `
 }
 
@@ -98,7 +98,7 @@ func (dhclient) start(l *laptop) (*process, error) {
 		return nil, err
 	}
 	conf := fmt.Sprintf("send host-name %q;\ntimeout 60;\ninitial-interval 1;\nbackoff-cutoff 2;\nreboot 8;\nretry 5;\n"+
-		"request subnet-mask, broadcast-address, routers, domain-name, domain-name-servers;\n", l.name)
+		"request dhcp-renewal-time, subnet-mask, broadcast-address, routers, domain-name, domain-name-servers;\n", l.name)
 	if err := os.WriteFile(l.file("conf"), []byte(conf), 0o644); err != nil {
 		return nil, err
 	}
@@ -139,7 +139,7 @@ func (dhcpcd) program() string { return "dhcpcd" }
 
 func (dhcpcd) script() string {
 	return `
-echo "$reason ip=$new_ip_address lease=$new_dhcp_lease_time server=$new_dhcp_server_identifier router=$new_routers dns=${new_domain_name_servers%% *}" >"$report"
+echo "$reason ip=$new_ip_address lease=$new_dhcp_lease_time t1=$new_dhcp_renewal_time server=$new_dhcp_server_identifier router=$new_routers dns=${new_domain_name_servers%% *}" >"$report"
 `
 }
 
@@ -148,7 +148,7 @@ func (c dhcpcd) start(l *laptop) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf := "hostname " + l.name + "\nclientid\nnoarp\nreboot 5\noption subnet_mask, routers, domain_name_servers, domain_name, broadcast_address\n"
+	conf := "hostname " + l.name + "\nclientid\nnoarp\nreboot 5\noption dhcp_renewal_time, subnet_mask, routers, domain_name_servers, domain_name, broadcast_address\n"
 	if err := os.WriteFile(l.file("conf"), []byte(conf), 0o644); err != nil {
 		return nil, err
 	}

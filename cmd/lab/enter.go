@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
@@ -12,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// insideEnv marks the program that runs in the lab's own namespaces.
+// insideEnv marks the program that runs in the lab's own namespaces; its value
+// is who we are outside.
 const insideEnv = "LEASEHOLD_LAB_INSIDE"
 
 func inside() bool { return os.Getenv(insideEnv) != "" }
@@ -24,7 +23,7 @@ func inside() bool { return os.Getenv(insideEnv) != "" }
 // can be left behind.
 func enter() *exec.Cmd {
 	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Env = append(os.Environ(), insideEnv+"=1")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", insideEnv, os.Geteuid()))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWPID | unix.CLONE_NEWNET,
@@ -41,7 +40,7 @@ func enter() *exec.Cmd {
 
 // noNamespaces explains a failure to start what enter returned.
 func noNamespaces(err error) error {
-	if os.Geteuid() == 0 {
+	if os.Geteuid() == 0 && (!inside() || os.Getenv(insideEnv) == "0") {
 		return fmt.Errorf("this kernel or container gives us no namespaces (%w); a virtual machine does", err)
 	}
 	return fmt.Errorf("this kernel lets no ordinary user make namespaces (%w); run it as root, or allow it with\n"+
@@ -61,9 +60,8 @@ func settle() error {
 	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
-	for _, dir := range []string{"/run", "/var/lib/dhcp", "/var/lib/dhcpcd", "/var/lib/misc"} {
-		err := unix.Mount("lab", dir, "tmpfs", 0, "mode=755")
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	for _, dir := range []string{"/run", "/var/lib"} {
+		if err := unix.Mount("lab", dir, "tmpfs", 0, "mode=755"); err != nil {
 			return fmt.Errorf("mount %s: %w", dir, err)
 		}
 	}
@@ -72,7 +70,7 @@ func settle() error {
 			return err
 		}
 	}
-	return hideUsers("_dhcpcd")
+	return hideUsers("dhcpcd", "_dhcpcd")
 }
 
 // hideUsers makes programs that would become another user stay who they are: a

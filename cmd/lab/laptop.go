@@ -17,6 +17,7 @@ type outcome struct {
 	what   string // bound, renewed, rebooted, released, refused, failed, expired
 	ip     string
 	term   time.Duration
+	renew  time.Duration // T1, where the client says what it was told
 	server string
 	router string
 	dns    string
@@ -101,8 +102,9 @@ func (l *laptop) parse(line string) outcome {
 		case key == "ip":
 			o.ip = value
 		case key == "lease":
-			secs, _ := strconv.Atoi(value)
-			o.term = time.Duration(secs) * time.Second
+			o.term = seconds(value)
+		case key == "t1":
+			o.renew = seconds(value)
 		case key == "server":
 			o.server = value
 		case key == "router":
@@ -112,6 +114,11 @@ func (l *laptop) parse(line string) outcome {
 		}
 	}
 	return o
+}
+
+func seconds(s string) time.Duration {
+	n, _ := strconv.Atoi(s)
+	return time.Duration(n) * time.Second
 }
 
 // await waits for an outcome of one of the kinds, told after mark.
@@ -136,11 +143,17 @@ func (l *laptop) await(ctx context.Context, mark int, kinds ...string) (outcome,
 	}
 }
 
-// refusals are what the client and its script said of a NAK.
+// refusals are what the client's script says of a NAK since mark, and what the
+// client itself says.
 func (l *laptop) refusals(mark int) []string {
 	var bad []string
 	for _, line := range l.reports.since(mark) {
 		if l.parse(line).what == "refused" {
+			bad = append(bad, line)
+		}
+	}
+	for _, line := range l.proc.since(0) {
+		if strings.Contains(line, "NAK") {
 			bad = append(bad, line)
 		}
 	}

@@ -11,12 +11,20 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 func main() {
-	if err := lab(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
+	err := lab(os.Args[1:])
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+	case errors.As(err, new(*exec.ExitError)): // the program inside has said why
+		os.Exit(1)
+	default:
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		os.Exit(1)
 	}
@@ -46,7 +54,10 @@ func lab(args []string) error {
 			if err != nil {
 				return err
 			}
-			return s.tell(ctx)
+			if err := s.tell(ctx); *short || ctx.Err() == nil {
+				return err
+			}
+			return nil // an endless lab ends well by Ctrl-C
 		})
 	}
 	if err := provide(labTools); err != nil {
@@ -77,10 +88,7 @@ func outside(page string, brief bool) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, func() { cmd.Process.Signal(syscall.SIGTERM) })()
-	if err := cmd.Wait(); err != nil && ctx.Err() == nil {
-		return err
-	}
-	return nil
+	return cmd.Wait()
 }
 
 // play is the program inside: it runs one act until that ends, or we are told
@@ -88,13 +96,13 @@ func outside(page string, brief bool) error {
 func play(act func(context.Context) error) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
+	unix.CloseOnExec(pageFD) // it is nothing to those that we start
 	if err := settle(); err != nil {
 		return err
 	}
 	err := act(ctx)
 	if ctx.Err() != nil {
 		fmt.Println("\nThe lab is taken down; nothing is left of it.")
-		return nil
 	}
 	return err
 }

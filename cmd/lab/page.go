@@ -8,8 +8,11 @@ import (
 )
 
 // pageEnv tells the program inside at which address of the machine the router's
-// page is to be seen; the listener for it is file descriptor 3.
-const pageEnv = "LEASEHOLD_LAB_PAGE"
+// page is to be seen; the listener for it is file descriptor pageFD.
+const (
+	pageEnv = "LEASEHOLD_LAB_PAGE"
+	pageFD  = 3
+)
 
 // forwardPage passes connections that the machine's browser makes on to the
 // router's page, as if the browser sat in the given namespace.
@@ -18,7 +21,7 @@ func forwardPage(ctx context.Context, ns, to string) (at string, err error) {
 	if at == "" {
 		return "", nil
 	}
-	l, err := net.FileListener(os.NewFile(3, "page"))
+	l, err := net.FileListener(os.NewFile(pageFD, "page"))
 	if err != nil {
 		return "", err
 	}

@@ -41,6 +41,10 @@ func TestPageInABrowser(t *testing.T) {
 		check(t, err)
 	}
 
+	check(t, ip(s.isp, "route add "+routerIP+" via "+s.uplink()))
+	if out, err := run(s.isp, "busybox", "wget", "-T", "3", "-q", "-O", "-", "http://"+routerIP+"/"); err == nil {
+		t.Errorf("the provider reads the page:\n%s", out)
+	}
 	listening, err := run(s.router, "ss", "-Htln")
 	check(t, err)
 	if f := strings.Fields(listening); len(f) < 4 || f[3] != routerIP+":80" || strings.Count(listening, "\n") != 1 {

@@ -24,13 +24,16 @@ type story struct {
 	box     *box
 	isp     *process
 	laptops []*laptop
+	guest   *laptop
 }
 
 // end ends everybody who is still there.
 func (s *story) end() {
 	all := []*process{s.isp, s.box.proc}
-	for _, l := range s.laptops {
-		all = append(all, l.proc)
+	for _, l := range append(s.laptops, s.guest) {
+		if l != nil {
+			all = append(all, l.proc)
+		}
 	}
 	for _, p := range all {
 		if p != nil {
@@ -150,15 +153,11 @@ func (s *story) opening(ctx context.Context) error {
 // renewals waits until each laptop, and the router at the ISP, has had its
 // lease prolonged.
 func (s *story) renewals(ctx context.Context) error {
-	s.chapter("Half of the term goes by: everybody renews")
+	s.chapter("Half of the term goes by: everybody renews by itself")
 	ctx, cancel := within(ctx, patience)
 	defer cancel()
 	err := s.all(func(l *laptop) error {
-		mark, before := l.reports.mark(), l.addr()
-		if err := l.client.renew(l); err != nil {
-			return err
-		}
-		return l.keeps(ctx, mark, before, "renewed")
+		return l.keeps(ctx, l.reports.mark(), l.addr(), "renewed")
 	})
 	if err != nil {
 		return err
@@ -197,9 +196,8 @@ func (s *story) powerCut(ctx context.Context) error {
 	ctx, cancel := within(ctx, patience)
 	defer cancel()
 	before := map[*laptop]string{}
-	marks := map[*laptop]int{}
 	for _, l := range s.laptops {
-		before[l], marks[l] = l.addr(), l.reports.mark()
+		before[l] = l.addr()
 	}
 	uplink := s.box.uplink()
 	if err := s.box.powerCut(); err != nil {
@@ -212,6 +210,9 @@ func (s *story) powerCut(ctx context.Context) error {
 	if _, err := s.box.proc.await(ctx, 0, `msg="leases recalled" .*leases=3`); err != nil {
 		return s.because(err)
 	}
+	if err := s.stranger(ctx, before[s.laptops[0]]); err != nil {
+		return err
+	}
 	if _, err := s.box.proc.await(ctx, 0, `side=wan .*event="?bound`); err != nil {
 		return s.because(err)
 	}
@@ -219,20 +220,40 @@ func (s *story) powerCut(ctx context.Context) error {
 		return fmt.Errorf("the router had %q at the ISP and has %q after the power cut", uplink, now)
 	}
 	err := s.all(func(l *laptop) error {
+		mark := l.reports.mark()
 		if err := l.client.reboot(l); err != nil {
 			return err
 		}
-		return l.keeps(ctx, marks[l], before[l], "bound", "rebooted", "renewed")
+		return l.keeps(ctx, mark, before[l], "bound", "rebooted")
 	})
 	if err != nil {
 		return err
 	}
 	for _, line := range s.box.proc.since(0) {
-		if strings.Contains(line, "belongs to another") || strings.Contains(line, "not ours to give") {
+		if strings.Contains(line, "answer=NAK") {
 			return fmt.Errorf("the router refused somebody after the power cut: %s", line)
 		}
 	}
 	return nil
+}
+
+// stranger has a new laptop ask for an address that is somebody else's, before
+// that one has spoken: only a router that remembers gives it another one.
+func (s *story) stranger(ctx context.Context, wanted string) error {
+	dora, err := s.box.newLaptop("dora", len(s.laptops)+1, udhcpc{[]string{"-r", wanted}}, s.onLaptop, nil)
+	if err != nil {
+		return err
+	}
+	s.say("dora", "is new here and asks for %s, which is %s's", wanted, s.laptops[0].name)
+	if err := dora.powerOn(); err != nil {
+		return err
+	}
+	s.guest = dora
+	o, err := dora.await(ctx, 0, "bound")
+	if err == nil && o.ip == wanted {
+		err = fmt.Errorf("the router gave %s to a stranger", wanted)
+	}
+	return err
 }
 
 // keeps waits for one of the outcomes and checks that the address is the one
@@ -305,7 +326,8 @@ func (s *story) onISP(line string) {
 			continue
 		}
 		if strings.Contains(meaning, "%s") {
-			meaning = fmt.Sprintf(meaning, strings.Fields(rest)[0])
+			addr, _, _ := strings.Cut(rest, " ")
+			meaning = fmt.Sprintf(meaning, addr)
 		}
 		s.say("ISP", "%s", meaning)
 	}
@@ -323,7 +345,11 @@ func (s *story) onRouter(line string) {
 			s.say("router", "remembers %s leases from its ring", f["leases"])
 		}
 	case "wan":
-		s.say("router", "WAN: %s", f["event"])
+		text := "WAN: " + f["event"]
+		if f["renew_in"] != "" {
+			text += ", will renew in " + f.span("renew_in")
+		}
+		s.say("router", "%s", text)
 	case "offered":
 		s.say("router", "%s asked for an address (DHCPDISCOVER); offers %s (DHCPOFFER)", who, f["addr"])
 	case "bound":
@@ -335,7 +361,9 @@ func (s *story) onRouter(line string) {
 	case "released":
 		s.say("router", "%s gives %s back (DHCPRELEASE)", who, f["addr"])
 	default:
-		if f["level"] == "ERROR" || f["level"] == "WARN" || strings.Contains(f["msg"], "address") {
+		if f["answer"] == "NAK" {
+			s.say("router", "refuses %s to %s (DHCPNAK): %s", f["addr"], who, f["msg"])
+		} else if f["level"] == "ERROR" || f["level"] == "WARN" {
 			s.say("router", "%s", line)
 		}
 	}
@@ -345,9 +373,15 @@ func (s *story) onRouter(line string) {
 func (s *story) onLaptop(l *laptop, o outcome) {
 	switch o.what {
 	case "bound", "renewed", "rebooted":
-		s.say(l.name, "%s reports %q: has %s for %s from %s, will renew in about %s",
-			l.client.program(), strings.Fields(o.raw)[0], o.ip, span(o.term), o.server, span(o.term/2))
-	case "refused", "failed", "expired":
+		when := "after half of that"
+		if o.renew > 0 {
+			when = "in " + span(o.renew)
+		}
+		s.say(l.name, "%s reports %q: has %s for %s from %s, will renew %s",
+			l.client.program(), strings.Fields(o.raw)[0], o.ip, span(o.term), o.server, when)
+	case "refused", "failed":
 		s.say(l.name, "%s reports %q", l.client.program(), strings.Fields(o.raw)[0])
+	case "expired":
+		s.say(l.name, "%s reports %q: gives its address up for now", l.client.program(), strings.Fields(o.raw)[0])
 	}
 }

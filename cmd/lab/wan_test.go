@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestWANConfiguresThePort: what dnsmasq granted is on the port, in the routes,
@@ -120,6 +121,26 @@ func TestWANDeclinesWhatIsInUse(t *testing.T) {
 	s.says(s.proc, 0, `side=wan .*event="?bound to `+free)
 	if len(s.packets("dhcp.option.dhcp == 4 && dhcp.option.requested_ip_address == "+squatted)) == 0 {
 		t.Error("it was not declined")
+	}
+}
+
+// TestLateProvider: laptops that boot before the provider is there get short
+// leases without resolvers, and all of it as soon as there is more to tell.
+func TestLateProvider(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "")
+	s.on()
+	anna := s.laptop("anna", 1, udhcpc{})
+	s.boot(anna)
+	if o := s.reports(anna, 0, "bound"); o.dns != "" || o.term > 2*time.Minute {
+		t.Errorf("without a provider: %+v", o)
+	}
+	s.provider("1h")
+	s.eventually("the resolver on the page", func() bool { return strings.Contains(s.page(), ispDNS) })
+	mark := anna.reports.mark()
+	check(t, anna.client.renew(anna))
+	if o := s.reports(anna, mark, "renewed"); o.dns != ispDNS || o.term != 12*time.Hour {
+		t.Errorf("with one: %+v", o)
 	}
 }
 

@@ -75,6 +75,7 @@ func runRouter(flags *flag.FlagSet, args []string, stderr io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	signal.Ignore(syscall.SIGPIPE) // who reads our log may go; we stay
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	return serve(ctx, *path, *verbose, hup, stderr)

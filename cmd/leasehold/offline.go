@@ -66,10 +66,17 @@ func runLeases(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 		fmt.Fprintln(stdout, "not readable:", bad)
 	}
 	if list.WAN.Addr.IsValid() {
-		fmt.Fprintf(stdout, "\nWAN port last had %v from %v.\n", list.WAN.Addr, list.WAN.Server)
+		from := "given back"
+		if list.WAN.Server.IsValid() {
+			from = "from " + list.WAN.Server.String()
+		}
+		fmt.Fprintf(stdout, "\nWAN port last had %v (%s).\n", list.WAN.Addr, from)
 	}
 	fmt.Fprintf(stdout, "\n%s; the ring holds %d of %d octets, segments erased %v times.\n",
 		count(len(list.Bindings), "lease"), list.Health.Live, list.Health.Capacity, list.Health.Erases)
+	if bad := len(list.Bad) + list.Health.Damaged; bad > 0 {
+		return fmt.Errorf("%s: %s cannot be read", flags.Arg(0), count(bad, "record"))
+	}
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
 	"time"
 
@@ -14,7 +13,9 @@ import (
 )
 
 func serve(ctx context.Context, path string, verbose bool, hup <-chan os.Signal, stderr io.Writer) error {
-	log := newLog(stderr, verbose, time.Now())
+	backlog := newBacklog(stderr)
+	defer backlog.close()
+	log := newLog(backlog, verbose, time.Now())
 	reload := make(chan struct{})
 	go func() {
 		for {
@@ -39,24 +40,6 @@ func serve(ctx context.Context, path string, verbose bool, hup <-chan os.Signal,
 	})
 	log.Info("leasehold ends")
 	return err
-}
-
-// newLog writes key=value lines. They carry the seconds since the start, as a
-// kernel's do, and no date: a router does not know it.
-func newLog(w io.Writer, verbose bool, start time.Time) *slog.Logger {
-	level := slog.LevelInfo
-	if verbose {
-		level = slog.LevelDebug
-	}
-	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
-		Level: level,
-		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-			if len(groups) == 0 && a.Key == slog.TimeKey && a.Value.Kind() == slog.KindTime {
-				return slog.Duration("up", time.Since(start).Truncate(time.Millisecond))
-			}
-			return a
-		},
-	}))
 }
 
 // load reads the configuration. A file that is not there is not a mistake, and

@@ -40,6 +40,7 @@ type Config struct {
 	Addr          netip.Prefix // the router's own address and its network
 	First, Last   netip.Addr   // the dynamic pool, inclusive
 	Term          time.Duration
+	Longest       time.Duration // of any grant for now, while what is handed out is about to change; zero: Term
 	Routers       []netip.Addr
 	DNS           []netip.Addr
 	Domain        string
@@ -344,9 +345,11 @@ func (s *Server) term(q query) time.Duration {
 
 // grant is the term, or what the client asks for if that is less.
 func (s *Server) grant(q query) time.Duration {
-	term := s.term(q)
-	asked := q.Msg.IPAddressLeaseTime(term)
-	return min(term, max(asked, shortestGrant))
+	most := s.term(q)
+	if s.cfg.Longest != 0 {
+		most = min(most, s.cfg.Longest)
+	}
+	return min(most, max(q.Msg.IPAddressLeaseTime(most), shortestGrant))
 }
 
 // t1 is half of the grant, less up to a tenth by the client's identity, so that

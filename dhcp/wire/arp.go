@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"time"
@@ -28,9 +27,9 @@ const (
 // uplink cannot wait for that. It returns who answered, or who else is probing
 // for a, and the zero HWAddr if nobody did.
 func Probe(ifname string, a netip.Addr) (dhcp.HWAddr, error) {
-	ifi, err := net.InterfaceByName(ifname)
+	ifi, err := findInterface(ifname)
 	if err != nil {
-		return dhcp.HWAddr{}, fmt.Errorf("interface %s: %w", ifname, err)
+		return dhcp.HWAddr{}, err
 	}
 	l, err := openLink(ifi, etherTypeARP, arpFilter(a))
 	if err != nil {

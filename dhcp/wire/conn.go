@@ -32,14 +32,15 @@ type Conn struct {
 	udp  *net.UDPConn
 	buf  []byte
 	out  []byte
+	lost uint64
 }
 
 // Listen opens the interface for messages to port, dhcp.ServerPort or
 // dhcp.ClientPort. The error says when another program has that port.
 func Listen(ifname string, port uint16) (*Conn, error) {
-	ifi, err := net.InterfaceByName(ifname)
+	ifi, err := findInterface(ifname)
 	if err != nil {
-		return nil, fmt.Errorf("interface %s: %w", ifname, err)
+		return nil, err
 	}
 	if len(ifi.HardwareAddr) != 6 {
 		return nil, fmt.Errorf("interface %s: not Ethernet", ifname)
@@ -54,6 +55,18 @@ func Listen(ifname string, port uint16) (*Conn, error) {
 		return nil, fmt.Errorf("packet socket on %s: %w", ifname, err)
 	}
 	return &Conn{ifi: ifi, link: l, udp: udp, buf: make([]byte, maxPacket)}, nil
+}
+
+// findInterface is net.InterfaceByName without its words about routes.
+func findInterface(ifname string) (*net.Interface, error) {
+	ifi, err := net.InterfaceByName(ifname)
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op.Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("interface %s: %w", ifname, err)
+	}
+	return ifi, nil
 }
 
 // listenUDP takes the port on one interface. What arrives there is read from
@@ -92,8 +105,8 @@ func (m *Malformed) Error() string { return fmt.Sprintf("packet from %v: %v", m.
 func (m *Malformed) Unwrap() error { return m.Err }
 
 // Receive waits for the next message. It returns *Malformed for a packet that
-// is none, and net.ErrClosed after Close; any other error means that the
-// interface is down or gone and the Conn has to be opened anew.
+// is none; any other error means that the Conn was closed, or that the interface
+// is down or gone and the Conn has to be opened anew.
 func (c *Conn) Receive() (dhcp.Datagram, error) {
 	n, hw, err := c.link.read(c.buf)
 	if err != nil {
@@ -130,8 +143,12 @@ func (c *Conn) Send(d dhcp.Datagram) error {
 	return nil
 }
 
-// Drops is how many messages the kernel threw away because we were too slow.
-func (c *Conn) Drops() uint64 { return c.link.drops() }
+// Drops is how many messages the kernel threw away because we were too slow. It
+// is for one goroutine at a time.
+func (c *Conn) Drops() uint64 {
+	c.lost += c.link.drops()
+	return c.lost
+}
 
 // Close ends Receive.
 func (c *Conn) Close() error {

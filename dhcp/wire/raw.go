@@ -26,7 +26,13 @@ func openLink(ifi *net.Interface, etherType uint16, filter []bpf.Instruction) (l
 	if err != nil {
 		return link{}, err
 	}
-	conn, err := raw.ListenPacket(ifi, etherType, &raw.Config{LinuxSockDGRAM: true, Filter: prog})
+	conn, err := raw.ListenPacket(ifi, etherType, &raw.Config{
+		LinuxSockDGRAM: true,
+		Filter:         prog,
+		// raw would add its counters up with 64-bit atomics that are not aligned
+		// on 32-bit CPUs, and panic there.
+		NoCumulativeStats: true,
+	})
 	return link{conn}, err
 }
 
@@ -59,7 +65,8 @@ func (l link) write(b []byte, to dhcp.HWAddr) error {
 
 func (l link) setReadDeadline(t time.Time) { l.conn.SetReadDeadline(t) }
 
-// drops is how many packets passed the filter and found the queue full.
+// drops is how many packets passed the filter and found the queue full, since
+// it was last asked.
 func (l link) drops() uint64 {
 	s, err := l.conn.Stats()
 	if err != nil {

@@ -22,15 +22,27 @@ type port struct {
 }
 
 func open(ifname string) (port, error) {
-	ifi, err := net.InterfaceByName(ifname)
+	ifi, err := findInterface(ifname)
 	if err != nil {
-		return port{}, fmt.Errorf("interface %s: %w", ifname, err)
+		return port{}, err
 	}
 	conn, err := rtnetlink.Dial(nil)
 	if err != nil {
 		return port{}, fmt.Errorf("netlink: %w", err)
 	}
 	return port{ifi, conn}, nil
+}
+
+// findInterface is net.InterfaceByName without its words about routes.
+func findInterface(ifname string) (*net.Interface, error) {
+	ifi, err := net.InterfaceByName(ifname)
+	if op := (*net.OpError)(nil); errors.As(err, &op) {
+		err = op.Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("interface %s: %w", ifname, err)
+	}
+	return ifi, nil
 }
 
 func (p port) close() { p.conn.Close() }

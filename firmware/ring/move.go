@@ -158,20 +158,25 @@ func (r *Ring) erase(i int) error {
 	r.erases[i]++
 	blockSize := r.dev.BlockSize()
 	from := int(r.offset(i) / int64(blockSize))
+	b := make([]byte, blockSize)
 	for n := from; n < from+r.size/blockSize; n++ {
-		if err := r.dev.Erase(n); err != nil {
+		if err := r.eraseBlock(n, b); err != nil {
 			return fmt.Errorf("erase block %d: %w", n, err)
 		}
 	}
-	if r.rules.blind {
-		return nil
-	}
-	b := make([]byte, r.size)
-	if err := r.read(b, r.offset(i)); err != nil {
+	return nil
+}
+
+// eraseBlock erases a block and reads it back into b.
+func (r *Ring) eraseBlock(n int, b []byte) error {
+	if err := r.dev.Erase(n); err != nil || r.rules.blind {
 		return err
 	}
-	if at := slices.IndexFunc(b, func(c byte) bool { return c != 0xff }); at >= 0 {
-		return fmt.Errorf("erase block %d: %w", from+at/blockSize, errReadBack)
+	if err := r.read(b, int64(n)*int64(len(b))); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(b, func(c byte) bool { return c != 0xff }) {
+		return errReadBack
 	}
 	return nil
 }

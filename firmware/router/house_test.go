@@ -438,9 +438,22 @@ func (l *lobby) Close() error {
 
 func (l *lobby) Addr() net.Addr { return net.TCPAddrFromAddrPort(l.at) }
 
+// A visit is a connection from an address.
+type visit struct {
+	net.Conn
+	from netip.AddrPort
+}
+
+func (v visit) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(v.from) }
+
 // page fetches the status page from where it is now, after what happened has
 // got there.
 func (h *house) page() string {
+	h.Helper()
+	return h.pageSeenFrom(h.cfg.LAN.Addr.Addr().Next())
+}
+
+func (h *house) pageSeenFrom(visitorAddr netip.Addr) string {
 	h.Helper()
 	time.Sleep(publishEvery)
 	synctest.Wait()
@@ -455,7 +468,7 @@ func (h *house) page() string {
 	h.mu.Unlock()
 	visitor, host := net.Pipe()
 	defer visitor.Close()
-	l.conns <- host
+	l.conns <- visit{host, netip.AddrPortFrom(visitorAddr, 50000)}
 	visitor.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
 	var b bytes.Buffer
 	b.ReadFrom(visitor)

@@ -39,7 +39,22 @@ type lan struct {
 type lanConfig struct {
 	config.LAN
 	Hosts []config.Host
+	// AwaitDNS: the clients' resolvers are those that the WAN side learns.
+	AwaitDNS bool
 }
+
+func lanPart(cfg config.Config) lanConfig {
+	return lanConfig{
+		LAN:      cfg.LAN,
+		Hosts:    cfg.Hosts,
+		AwaitDNS: len(cfg.LAN.DNS) == 0 && !cfg.LAN.NoDNS && cfg.WAN.Enabled && (cfg.WAN.PeerDNS || len(cfg.WAN.DNS) > 0),
+	}
+}
+
+// untilDNS is how long a client holds its address while there are no resolvers
+// to tell it: after a power failure the house is up before the modem is, and
+// must not be without names until half of a day-long lease has gone.
+const untilDNS = 2 * time.Minute
 
 // The page follows what happens every publishEvery at most, and less often
 // where that would take more of the loop's time than a hundredth.
@@ -173,11 +188,13 @@ func (l *lan) recall() {
 			l.log.Error("lease in the ring skipped", "ring", l.store.path, "err", err)
 			continue
 		}
-		if old, ok := l.server.Table().Holder(b.ID); ok {
-			moved = append(moved, ring.Entry{Key: keyOf(old.Addr)})
+		old, known := l.server.Table().Holder(b.ID)
+		if !l.server.Recall(now, b) {
+			continue
 		}
-		if l.server.Recall(now, b) {
-			n++
+		if n++; known {
+			n--
+			moved = append(moved, ring.Entry{Key: keyOf(old.Addr)})
 		}
 	}
 	if err := l.store.put(moved...); err != nil {
@@ -222,6 +239,9 @@ func (l *lan) serverConfig() server.Config {
 	}
 	if len(cfg.DNS) == 0 && !l.cfg.NoDNS {
 		cfg.DNS = l.upstream
+	}
+	if len(cfg.DNS) == 0 && l.cfg.AwaitDNS {
+		cfg.Longest = untilDNS
 	}
 	for _, h := range l.cfg.Hosts {
 		cfg.Hosts = append(cfg.Hosts, l.host(h))
@@ -311,8 +331,8 @@ func (l *lan) keep(entries []ring.Entry) error {
 // what every client does all day is Debug.
 func level(why server.Reason) slog.Level {
 	switch why {
-	case server.Offer, server.Renewed, server.Informed, server.NotARequest, server.NotForUs,
-		server.ChoseAnotherServer, server.Unknown:
+	case server.Offer, server.Renewed, server.Informed, server.ChoseAnotherServer, server.Unknown,
+		server.NotARequest, server.NotForUs, server.OtherRelay, server.IgnoredHost, server.NoIdentity, server.NoAddress:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
@@ -326,6 +346,9 @@ func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagr
 	}
 	if dec.Addr.IsValid() && !dec.Addr.IsUnspecified() {
 		attrs = append(attrs, "addr", dec.Addr)
+	}
+	if dec.Reply != nil {
+		attrs = append(attrs, "answer", dec.Reply.Msg.MessageType())
 	}
 	if dec.Bind != nil {
 		attrs = append(attrs, "term", dec.Bind.Grant)

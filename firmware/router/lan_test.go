@@ -487,7 +487,7 @@ func TestMessageWithoutASenderIsNoMystery(t *testing.T) {
 		d := h.guest(1).discover()
 		d.Msg.ClientHWAddr, d.Msg.Options = nil, dhcpv4.OptionsFromList(dhcpv4.OptMessageType(dhcpv4.MessageTypeDiscover))
 		h.answers(d)
-		h.pageHas("somebody: message names no client")
+		h.logged(`msg="message names no client"`)
 	})
 }
 

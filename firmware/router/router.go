@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
 	"reflect"
 	"time"
@@ -38,6 +39,9 @@ func run(ctx context.Context, opt Options, os platform) error {
 	defer s.close()
 	if s.trouble != "" {
 		opt.Log.Error("leases are not kept over a reboot and therefore short", "err", s.trouble)
+	}
+	if h := s.health(); h.Damaged > 0 {
+		opt.Log.Warn("damaged records in the ring were skipped", "ring", h.Path, "records", h.Damaged)
 	}
 	r := &router{
 		log:   opt.Log,
@@ -107,7 +111,7 @@ func (r *router) start(ctx context.Context, cfg config.Config) {
 	r.lan = &lan{
 		log: r.log.With("side", "lan"), board: r.board, store: r.store, os: r.os,
 		configs: newMailbox[lanConfig](), dns: newMailbox[[]netip.Addr](),
-		cfg: lanConfig{cfg.LAN, cfg.Hosts},
+		cfg: lanPart(cfg),
 	}
 	r.lanT = r.launch(ctx, task{"lan", r.lan.run, r.lan.failed, r.lan.pause})
 	r.startWAN(ctx)
@@ -117,6 +121,7 @@ func (r *router) start(ctx context.Context, cfg config.Config) {
 func (r *router) startWAN(ctx context.Context) {
 	if !r.cfg.WAN.Enabled {
 		r.wanT = nil
+		r.lan.dns.put(nil)
 		r.board.publish(func(rep *status.Report) { rep.WAN = status.WAN{} })
 		return
 	}
@@ -132,20 +137,41 @@ func (r *router) startPage(ctx context.Context) {
 		r.pg = nil
 		return
 	}
-	at := netip.AddrPortFrom(r.cfg.LAN.Addr.Addr(), r.cfg.Page.Port)
+	lan, port := r.cfg.LAN.Addr, r.cfg.Page.Port
 	r.pg = r.launch(ctx, task{name: "page", run: func(ctx context.Context) error {
-		return r.servePage(ctx, at)
+		return r.servePage(ctx, lan, port)
 	}})
 }
 
-// servePage listens on the LAN address only.
-func (r *router) servePage(ctx context.Context, at netip.AddrPort) error {
+// servePage listens on the LAN address only, for the LAN only.
+func (r *router) servePage(ctx context.Context, lan netip.Prefix, port uint16) error {
+	at := netip.AddrPortFrom(lan.Addr(), port)
 	l, err := r.os.listenPage(at)
 	if err != nil {
 		return err
 	}
 	r.log.Info("status page", "at", fmt.Sprintf("http://%v/", at))
-	return status.Serve(ctx, l, r.board.read)
+	return status.Serve(ctx, neighbours{l, lan}, r.board.read)
+}
+
+// neighbours hangs up on everybody who is not of the network: the kernel takes
+// packets for the LAN's address from the WAN port too.
+type neighbours struct {
+	net.Listener
+	network netip.Prefix
+}
+
+func (n neighbours) Accept() (net.Conn, error) {
+	for {
+		c, err := n.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if from, ok := c.RemoteAddr().(*net.TCPAddr); ok && n.network.Contains(from.AddrPort().Addr().Unmap()) {
+			return c, nil
+		}
+		c.Close()
+	}
 }
 
 // reload moves to another configuration and leaves alone what is the same.
@@ -157,7 +183,7 @@ func (r *router) reload(ctx context.Context, load func() (config.Config, []confi
 	if cfg.Ring != old.Ring {
 		r.log.Warn("the ring moves at the next start only", "ring", old.Ring.Path)
 	}
-	r.lan.configs.put(lanConfig{cfg.LAN, cfg.Hosts})
+	r.lan.configs.put(lanPart(cfg))
 	if !reflect.DeepEqual(cfg.WAN, old.WAN) {
 		r.wanT.stop()
 		r.startWAN(ctx)
@@ -175,14 +201,29 @@ func (r *router) stop() {
 	}
 }
 
+// toldProblems is how many mistakes go to the log one by one: a file of garbage
+// has hundreds.
+const toldProblems = 10
+
 // tell shows what is wrong with the configuration on log and page.
 func (r *router) tell(problems []config.Problem) {
 	var lines []string
+	warnings := 0
 	for _, p := range problems {
-		r.log.Warn("configuration", "problem", p)
-		if !p.Warning {
-			lines = append(lines, p.String())
+		if p.Warning {
+			warnings++
+			continue
 		}
+		lines = append(lines, p.String())
+		if len(lines) <= toldProblems {
+			r.log.Warn("configuration", "problem", p)
+		}
+	}
+	if more := len(lines) - toldProblems; more > 0 {
+		r.log.Warn("configuration", "more_problems", more)
+	}
+	if warnings > 0 {
+		r.log.Info("configuration has entries without effect; leasehold check lists them", "entries", warnings)
 	}
 	r.board.publish(func(rep *status.Report) { rep.Problems = lines })
 }

@@ -114,7 +114,7 @@ func TestProblemsAreOnThePage(t *testing.T) {
 		if strings.Contains(h.page(), "has no effect") {
 			t.Error("warnings are on the page")
 		}
-		h.logged("has no effect")
+		h.logged("without effect; leasehold check lists them\" entries=1")
 		h.problems = nil
 		h.configure(func(*config.Config) {})
 		if strings.Contains(h.page(), "soon") {
@@ -317,4 +317,30 @@ func TestListenPageNeedsNoAddress(t *testing.T) {
 		t.Fatalf("listenPage(%s): %v", elsewhere, err)
 	}
 	l.Close()
+}
+
+func TestPageIsForTheLANOnly(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		if got := h.pageSeenFrom(addr("203.0.113.1")); got != "" {
+			t.Errorf("a stranger sees:\n%s", got)
+		}
+		h.pageHas("192.168.1.1/24")
+	})
+}
+
+func TestLeasesAreShortUntilThereAreResolvers(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.WAN.Enabled = true
+		h.boot()
+		g := h.guest(1)
+		a := h.bind(g)
+		if got := h.hears(g.renew(a))[0].Msg; got.IPAddressLeaseTime(0) != untilDNS || got.DNS() != nil {
+			t.Errorf("without resolvers: %v for %v", got.DNS(), got.IPAddressLeaseTime(0))
+		}
+		h.configure(func(c *config.Config) { c.LAN.DNS = []netip.Addr{addr("192.0.2.53")} })
+		if got := h.hears(g.renew(a))[0].Msg; got.IPAddressLeaseTime(0) != 12*time.Hour {
+			t.Errorf("with resolvers: for %v", got.IPAddressLeaseTime(0))
+		}
+	})
 }

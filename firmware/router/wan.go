@@ -152,6 +152,9 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) {
 	if s.Lease != nil {
 		w.install(*s.Lease)
 	}
+	if s.Why.Reason != 0 {
+		w.tell(s)
+	}
 	if s.Probe.IsValid() {
 		go w.probe(ctx, s.Probe, w.probed)
 	}
@@ -165,11 +168,16 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) {
 	} else {
 		wake.Reset(time.Until(s.Wake))
 	}
-	if s.Why.Reason != 0 {
-		w.log.Info("wan", "event", s.Why)
-		w.board.note(status.Event{At: time.Now(), Text: fmt.Sprintf("WAN: %v", s.Why)})
-	}
 	w.publish()
+}
+
+func (w *wan) tell(s client.Step) {
+	attrs := []any{"event", s.Why}
+	if s.Lease != nil && !s.Lease.Renew.IsZero() {
+		attrs = append(attrs, "renew_in", time.Until(s.Lease.Renew).Round(time.Second))
+	}
+	w.log.Info("wan", attrs...)
+	w.board.note(status.Event{At: time.Now(), Text: fmt.Sprintf("WAN: %v", s.Why)})
 }
 
 // probe asks by ARP in a goroutine of its own, which ends within half a second.

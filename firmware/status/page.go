@@ -1,6 +1,7 @@
 package status
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"html"
@@ -21,7 +22,7 @@ func Page(r *Report, now time.Time) []byte {
 	p.ring(r.Ring)
 	p.events(r.Events)
 	p.raw("</main>\n")
-	return []byte(p.b.String())
+	return p.b.Bytes()
 }
 
 const head = `<!doctype html>
@@ -53,7 +54,7 @@ func esc(s string) string { return html.EscapeString(s) }
 
 // A page collects HTML. What raw is given is markup of ours or went through esc.
 type page struct {
-	b   strings.Builder
+	b   bytes.Buffer
 	now time.Time
 }
 
