@@ -14,6 +14,10 @@ env_armv7  := GOARCH=arm GOARM=7
 env_arm64  := GOARCH=arm64
 env_amd64  := GOARCH=amd64
 
+# What the builder's environment says must not change the bytes.
+fixed := GOOS=linux CGO_ENABLED=0 GOFLAGS= GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0
+lab    = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o build/lab ./cmd/lab
+
 .DEFAULT_GOAL := help
 .PHONY: help run test check build size bench crash fuzz clean go need-test $(ARCHES:%=build/leasehold-%)
 
@@ -26,14 +30,14 @@ go:
 	@command -v $(GO) >/dev/null || { echo 'Go 1.26 or newer is needed: https://go.dev/doc/install'; exit 1; }
 
 run: go build/leasehold-$(HOST) ## a whole network on this machine, until Ctrl-C (SHORT=1: a power cut within a minute; PAGE=address:port)
-	@$(GO) build -o build/lab ./cmd/lab
+	@$(lab)
 	@build/lab -leasehold build/leasehold-$(HOST) -page $(PAGE) $(if $(SHORT),-short)
 
 test: go need-test build check ## prove it: unit tests, real DHCP programs in namespaces, every CPU under qemu-user
 	$(GO) test -race -timeout 20m ./...
 
 check: go ## formatting and vet, for both byte orders
-	@unformatted=$$(gofmt -l boards cmd dhcp firmware 2>/dev/null); test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l cmd dhcp firmware) && test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	GOARCH=mips $(GO) vet ./cmd/leasehold ./dhcp/... ./firmware/...
 
@@ -41,7 +45,7 @@ build: go $(ARCHES:%=build/leasehold-%) ## static, stripped, reproducible binari
 
 $(ARCHES:%=build/leasehold-%): build/leasehold-%: | go
 	@mkdir -p build
-	CGO_ENABLED=0 GOOS=linux $(env_$*) $(GO) build -trimpath -buildvcs=false \
+	$(fixed) $(env_$*) $(GO) build -trimpath -buildvcs=false \
 		-ldflags '-s -w -buildid= -X main.version=$(VERSION)' -o $@ ./cmd/leasehold
 
 size: build ## how large the binaries are, raw and compressed with xz
@@ -52,7 +56,7 @@ size: build ## how large the binaries are, raw and compressed with xz
 
 bench: go build/leasehold-$(HOST) ## benchmarks of the parts, and of the whole beside dnsmasq
 	$(GO) test -run '^$$' -bench . -benchmem ./dhcp/... ./firmware/...
-	@$(GO) build -o build/lab ./cmd/lab
+	@$(lab)
 	@build/lab -leasehold build/leasehold-$(HOST) -measure build
 
 crash: go ## cut the power of the ring at every point, two deep (minutes)
@@ -66,7 +70,7 @@ fuzz: go ## every fuzz target for half a minute
 	done
 
 need-test: go
-	@$(GO) build -o build/lab ./cmd/lab && build/lab -need test
+	@$(lab) && build/lab -need test
 
 clean: ## remove what was built
 	rm -rf build

@@ -128,3 +128,12 @@ func IP(a netip.Addr) net.IP {
 	}
 	return a.AsSlice()
 }
+
+// LastAddr is the last address of a network, its broadcast address.
+func LastAddr(p netip.Prefix) netip.Addr {
+	a := p.Addr().As4()
+	for i, m := range net.CIDRMask(p.Bits(), 32) {
+		a[i] |= ^m
+	}
+	return netip.AddrFrom4(a)
+}

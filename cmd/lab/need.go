@@ -11,27 +11,28 @@ import (
 // A tool is a program that the lab or the tests run.
 type tool struct {
 	program string
+	besides string   // a file that it needs
 	pkgs    []string // the Debian or Ubuntu packages that have it, the first that there is
 }
 
 // labTools are for the lab, testTools for the tests besides.
 var (
 	labTools = []tool{
-		{"ip", []string{"iproute2"}},
-		{"dnsmasq", []string{"dnsmasq-base"}},
-		{"busybox", []string{"busybox"}},
-		{"dhclient", []string{"isc-dhcp-client"}},
-		{"dhcpcd", []string{"dhcpcd-base", "dhcpcd5"}},
+		{"ip", "", []string{"iproute2"}},
+		{"dnsmasq", "", []string{"dnsmasq-base"}},
+		{"busybox", "", []string{"busybox"}},
+		{"dhclient", "", []string{"isc-dhcp-client"}},
+		{"dhcpcd", "", []string{"dhcpcd-base", "dhcpcd5"}},
 	}
 	testTools = []tool{
-		{"gcc", []string{"gcc libc6-dev"}},
-		{"tshark", []string{"tshark"}},
-		{"strace", []string{"strace"}},
-		{"file", []string{"file"}},
-		{"xz", []string{"xz-utils"}},
-		{"qemu-mips", []string{"qemu-user"}},
-		{"faketime", []string{"faketime"}},
-		{"chromium", []string{"chromium"}},
+		{"gcc", "/usr/include/stdlib.h", []string{"gcc libc6-dev"}},
+		{"tshark", "", []string{"tshark"}},
+		{"strace", "", []string{"strace"}},
+		{"file", "", []string{"file"}},
+		{"xz", "", []string{"xz-utils"}},
+		{"qemu-mips", "", []string{"qemu-user"}},
+		{"faketime", "", []string{"faketime"}},
+		{"chromium", "", []string{"chromium"}},
 	}
 )
 
@@ -50,6 +51,9 @@ func find(program string) (string, error) {
 func provide(tools []tool) error {
 	missing := slices.DeleteFunc(slices.Clone(tools), func(t tool) bool {
 		_, err := find(t.program)
+		if err == nil && t.besides != "" {
+			_, err = os.Stat(t.besides)
+		}
 		return err == nil
 	})
 	if len(missing) == 0 {

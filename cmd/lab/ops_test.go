@@ -21,7 +21,7 @@ func TestSIGTERMEndsWithinASecond(t *testing.T) {
 	s := newStreet(t, "")
 	s.provider("1h")
 	s.on()
-	s.says(s.proc, 0, `side=wan .*event="?bound`)
+	s.says(s.proc, 0, `msg=bound side=wan`)
 	s.says(s.proc, 0, `msg="status page"`)
 	took, err := s.proc.end(syscall.SIGTERM)
 	check(t, err)
@@ -80,7 +80,7 @@ func TestOneSideDiesAlone(t *testing.T) {
 	anna := s.laptop("anna", 1, udhcpc{})
 	s.boot(anna)
 	before := s.reports(anna, 0, "bound").ip
-	s.says(s.proc, 0, `side=wan .*event="?bound`)
+	s.says(s.proc, 0, `msg=bound side=wan`)
 
 	check(t, ip(s.router, "link del br-lan"))
 	s.says(s.proc, 0, `msg="lan stopped"`)
@@ -121,7 +121,7 @@ func TestWallClockDoesNotMatter(t *testing.T) {
 	anna, ben := s.laptop("anna", 1, udhcpc{}), s.laptop("ben", 2, dhclient{})
 	s.boot(anna)
 	bound := s.reports(anna, 0, "bound")
-	s.says(s.proc, 0, `side=wan .*event="?bound`)
+	s.says(s.proc, 0, `msg=bound side=wan`)
 	uplink := s.uplink()
 	s.pageAgrees(1970)
 
@@ -183,7 +183,7 @@ func (s *street) pageAgrees(year int) {
 	s.Helper()
 	s.eventually("anna on the page", func() bool { return strings.Contains(s.page(), "<td>anna<td>") })
 	page := s.page()
-	if m := regexp.MustCompile(`<td>anna<td>.*<td>bound<td>(\d+) min`).FindString(page); m == "" {
+	if m := regexp.MustCompile(`<td>anna<td>\d+ min.*<td>bound<td>`).FindString(page); m == "" {
 		s.Errorf("in %d the page says:\n%s", year, page)
 	}
 	if m := regexp.MustCompile(`up for \d+ (s|min)`).FindString(page); m == "" || strings.Contains(page, "1970") {
@@ -209,7 +209,7 @@ func TestThirtyTwoBits(t *testing.T) {
 	s.binary = []string{binary}
 	s.provider("1h")
 	s.on()
-	s.says(s.proc, 0, `side=wan .*event="?bound`)
+	s.says(s.proc, 0, `msg=bound side=wan`)
 	l := s.laptop("anna", 1, udhcpc{})
 	s.boot(l)
 	s.reports(l, 0, "bound")

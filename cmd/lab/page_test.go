@@ -13,7 +13,7 @@ func TestPageInABrowser(t *testing.T) {
 	s := newStreet(t, "")
 	s.provider("1h")
 	s.on()
-	s.says(s.proc, 0, `side=wan .*event="?bound`)
+	s.says(s.proc, 0, `msg=bound side=wan`)
 	had := map[string]string{}
 	for i, c := range []client{udhcpc{}, dhclient{}} {
 		l := s.laptop([]string{"anna", "ben"}[i], i+1, c)

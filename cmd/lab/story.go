@@ -129,7 +129,7 @@ func (s *story) opening(ctx context.Context) error {
 	if _, err := s.box.proc.await(ctx, 0, `msg=serving`); err != nil {
 		return s.because(err)
 	}
-	if _, err := s.box.proc.await(ctx, 0, `side=wan .*event="?bound`); err != nil {
+	if _, err := s.box.proc.await(ctx, 0, `msg=bound side=wan`); err != nil {
 		return s.because(err)
 	}
 	s.chapter("The laptops are switched on")
@@ -162,7 +162,7 @@ func (s *story) renewals(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.box.proc.await(ctx, 0, `side=wan .*event="[0-9.]+ renewed`); err != nil {
+	if _, err := s.box.proc.await(ctx, 0, `msg=renewed side=wan`); err != nil {
 		return s.because(err)
 	}
 	return nil
@@ -213,7 +213,7 @@ func (s *story) powerCut(ctx context.Context) error {
 	if err := s.stranger(ctx, before[s.laptops[0]]); err != nil {
 		return err
 	}
-	if _, err := s.box.proc.await(ctx, 0, `side=wan .*event="?bound`); err != nil {
+	if _, err := s.box.proc.await(ctx, 0, `msg=bound side=wan`); err != nil {
 		return s.because(err)
 	}
 	if now := s.box.uplink(); now != uplink {
@@ -336,6 +336,10 @@ func (s *story) onISP(line string) {
 // onRouter tells what leasehold logs.
 func (s *story) onRouter(line string) {
 	f := logFields(line)
+	if f["side"] == "wan" && f["level"] == "INFO" {
+		s.onWAN(f)
+		return
+	}
 	who := cmp.Or(f["name"], f["client"])
 	switch f["msg"] {
 	case "serving":
@@ -344,12 +348,6 @@ func (s *story) onRouter(line string) {
 		if f["leases"] != "0" {
 			s.say("router", "remembers %s leases from its ring", f["leases"])
 		}
-	case "wan":
-		text := "WAN: " + f["event"]
-		if f["renew_in"] != "" {
-			text += ", will renew in " + f.span("renew_in")
-		}
-		s.say("router", "%s", text)
 	case "offered":
 		s.say("router", "%s asked for an address (DHCPDISCOVER); offers %s (DHCPOFFER)", who, f["addr"])
 	case "bound":
@@ -367,6 +365,19 @@ func (s *story) onRouter(line string) {
 			s.say("router", "%s", line)
 		}
 	}
+}
+
+// onWAN tells what the router's WAN side came to.
+func (s *story) onWAN(f fields) {
+	text := "WAN: " + f["msg"]
+	for _, k := range []struct{ word, value string }{
+		{" ", f["addr"]}, {" by ", f["server"]}, {" for ", f.span("for")}, {", will renew in ", f.span("renew_in")},
+	} {
+		if k.value != "" {
+			text += k.word + k.value
+		}
+	}
+	s.say("router", "%s", text)
 }
 
 // onLaptop tells what a client reports.

@@ -17,7 +17,7 @@ func TestWANConfiguresThePort(t *testing.T) {
 	isp := s.provider("1h")
 	s.on()
 	granted := s.says(isp, 0, `DHCPACK\(eth0\) (\S+) 02:00:5e:00:01:01 home`)[1]
-	s.says(s.proc, 0, `side=wan .*event="?bound`)
+	s.says(s.proc, 0, `msg=bound side=wan`)
 	s.hasUplink(granted)
 
 	mark := isp.mark()
@@ -27,7 +27,7 @@ func TestWANConfiguresThePort(t *testing.T) {
 	if m := s.says(isp, mark, `DHCP(DISCOVER|REQUEST)\(eth0\) (\S+)`); m[1] != "REQUEST" || m[2] != granted {
 		t.Errorf("after the power cut the router began with %s", m[0])
 	}
-	s.says(s.proc, 0, `side=wan .*event="?bound`)
+	s.says(s.proc, 0, `msg=bound side=wan`)
 	s.hasUplink(granted)
 	if page := s.page(); !strings.Contains(page, granted+"/24") || !strings.Contains(page, ispDNS) {
 		t.Errorf("the page does not show %s and %s:\n%s", granted, ispDNS, page)
@@ -63,13 +63,13 @@ func TestWANLosesWhatExpires(t *testing.T) {
 	s := newStreet(t, "")
 	isp := s.udhcpd("20", "203.0.113.100", "203.0.113.110")
 	s.on()
-	s.says(s.proc, 0, `side=wan .*event="?bound`)
+	s.says(s.proc, 0, `msg=bound side=wan`)
 	had := s.uplink()
-	s.says(s.proc, 0, `side=wan .*event="[0-9.]+ renewed`)
+	s.says(s.proc, 0, `msg=renewed side=wan`)
 	_, err := isp.end(syscall.SIGKILL)
 	check(t, err)
 	mark := s.proc.mark()
-	s.says(s.proc, mark, `side=wan .*event="lease of [0-9.]+ has expired`)
+	s.says(s.proc, mark, `msg="lease expired" side=wan`)
 	if now := s.uplink(); now != "" {
 		t.Errorf("had %s; the lease is over and the port has %s", had, now)
 	}
@@ -81,7 +81,7 @@ func TestWANLosesWhatExpires(t *testing.T) {
 	}
 	mark = s.proc.mark()
 	s.udhcpd("20", "203.0.113.100", "203.0.113.110")
-	s.says(s.proc, mark, `side=wan .*event="?bound`)
+	s.says(s.proc, mark, `msg=bound side=wan`)
 	if now := s.uplink(); now != had {
 		t.Errorf("had %s; the ISP is back and the port has %s", had, now)
 	}
@@ -118,7 +118,7 @@ func TestWANDeclinesWhatIsInUse(t *testing.T) {
 	if s.uplink() == squatted {
 		t.Error("the port has an address that is in use")
 	}
-	s.says(s.proc, 0, `side=wan .*event="?bound to `+free)
+	s.says(s.proc, 0, `msg=bound side=wan addr=`+free)
 	if len(s.packets("dhcp.option.dhcp == 4 && dhcp.option.requested_ip_address == "+squatted)) == 0 {
 		t.Error("it was not declined")
 	}
@@ -152,7 +152,7 @@ func TestWANReleasesWhenAskedTo(t *testing.T) {
 		s := newStreet(t, "config interface 'wan'\n"+option)
 		isp := s.provider("1h")
 		s.on()
-		s.says(s.proc, 0, `side=wan .*event="?bound`)
+		s.says(s.proc, 0, `msg=bound side=wan`)
 		took, err := s.proc.end(syscall.SIGTERM)
 		check(t, err)
 		t.Logf("SIGTERM to exit: %v", took)

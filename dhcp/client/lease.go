@@ -153,7 +153,7 @@ func (a answer) addr() (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("mask %v is none", net.IP(mask))
 	}
 	p := netip.PrefixFrom(host, bits)
-	if bits < 31 && (host == p.Masked().Addr() || host == lastAddr(p)) {
+	if bits < 31 && (host == p.Masked().Addr() || host == dhcp.LastAddr(p)) {
 		return netip.Prefix{}, fmt.Errorf("address %v is not a host's", p)
 	}
 	return p, nil
@@ -163,15 +163,6 @@ func (a answer) addr() (netip.Prefix, error) {
 // address would make all of 10.0.0.0/8 neighbours, the LAN's own network among
 // them; too small a network costs a hop at most.
 const defaultBits = 24
-
-// lastAddr is the broadcast address of p.
-func lastAddr(p netip.Prefix) netip.Addr {
-	a := p.Addr().As4()
-	for i, m := range net.CIDRMask(p.Bits(), 32) {
-		a[i] |= ^m
-	}
-	return netip.AddrFrom4(a)
-}
 
 // lease is what an ACK grants of which something is left. server is who was
 // asked, for an ACK that does not say.

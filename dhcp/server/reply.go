@@ -95,7 +95,7 @@ func (s *Server) settings(m *dhcpv4.DHCPv4, q query) {
 	if s.cfg.Domain != "" {
 		add(dhcpv4.OptDomainName(s.cfg.Domain))
 	}
-	add(dhcpv4.OptBroadcastAddress(broadcast(s.cfg.Addr).AsSlice()))
+	add(dhcpv4.OptBroadcastAddress(dhcp.LastAddr(s.cfg.Addr).AsSlice()))
 }
 
 // destination says where an OFFER or ACK goes: to the relay, to an address that

@@ -88,7 +88,7 @@ func (s *Server) Reconfigure(cfg Config) {
 	s.cfg = cfg
 	s.byHW = map[dhcp.HWAddr]*Host{}
 	s.reserved = map[netip.Addr]*Host{}
-	except := map[netip.Addr]bool{cfg.Addr.Addr(): true, cfg.Addr.Masked().Addr(): true, broadcast(cfg.Addr): true}
+	except := map[netip.Addr]bool{cfg.Addr.Addr(): true, cfg.Addr.Masked().Addr(): true, dhcp.LastAddr(cfg.Addr): true}
 	for i := range cfg.Hosts {
 		h := &cfg.Hosts[i]
 		for _, hw := range h.HW {
@@ -169,7 +169,7 @@ func (s *Server) decide(now time.Time, q query) Decision {
 // mode hears what others say to each other. Who does not know whom a message
 // was for leaves a invalid.
 func (s *Server) addressed(a netip.Addr) bool {
-	return !a.IsValid() || a == s.cfg.Addr.Addr() || a == dhcp.Broadcast || a == broadcast(s.cfg.Addr)
+	return !a.IsValid() || a == s.cfg.Addr.Addr() || a == dhcp.Broadcast || a == dhcp.LastAddr(s.cfg.Addr)
 }
 
 func (s *Server) discover(now time.Time, q query) Decision {
@@ -362,11 +362,3 @@ func t1(grant time.Duration, id dhcp.ID) time.Duration {
 }
 
 func requested(m *dhcpv4.DHCPv4) netip.Addr { return dhcp.Addr(m.RequestedIPAddress()) }
-
-func broadcast(p netip.Prefix) netip.Addr {
-	a := p.Masked().Addr().As4()
-	for i := p.Bits(); i < 32; i++ {
-		a[i/8] |= 0x80 >> (i % 8)
-	}
-	return netip.AddrFrom4(a)
-}

@@ -89,14 +89,23 @@ func openLocked(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := control(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) }); err != nil {
+	if err := lock(f); err != nil {
 		f.Close()
-		if err == unix.EWOULDBLOCK {
-			err = ErrLocked
-		}
-		return nil, fmt.Errorf("lock %s: %w", path, err)
+		return nil, err
 	}
 	return f, nil
+}
+
+// lock takes f for this process, or returns ErrLocked.
+func lock(f *os.File) error {
+	err := control(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+	if err == unix.EWOULDBLOCK {
+		err = ErrLocked
+	}
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", f.Name(), err)
+	}
+	return nil
 }
 
 func newFile(f *os.File, readOnly bool) (*File, error) {
@@ -126,8 +135,8 @@ func create(path string, size int64) error {
 		return err
 	}
 	defer dir.Close()
-	if err := control(dir, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX) }); err != nil {
-		return fmt.Errorf("lock %s: %w", dir.Name(), err)
+	if err := lock(dir); err != nil {
+		return err
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(err, os.ErrExist)
@@ -183,9 +192,6 @@ func control(f *os.File, fn func(fd int) error) error {
 
 // Close gives the device free for other processes.
 func (d *File) Close() error { return d.f.Close() }
-
-// Name returns the path that the device was opened with.
-func (d *File) Name() string { return d.f.Name() }
 
 // BlockSize returns the octets of an erase block.
 func (d *File) BlockSize() int { return FileBlockSize }

@@ -97,8 +97,12 @@ func (w *wan) loop(ctx context.Context) error {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	up := true // the carrier, as far as we know
-	w.carry(ctx, w.machine.Start(time.Now()), wake)
+	step := w.machine.Start(time.Now())
 	for {
+		if err := w.carry(ctx, step, wake); err != nil {
+			return err
+		}
+		step = client.Step{Wake: step.Wake}
 		select {
 		case <-ctx.Done():
 			if w.cfg.Release {
@@ -108,21 +112,20 @@ func (w *wan) loop(ctx context.Context) error {
 		case err := <-broken:
 			return err
 		case d := <-messages:
-			s := w.machine.Receive(time.Now(), d)
+			step = w.machine.Receive(time.Now(), d)
 			// Who answers us is at the other end of a cable, even where the
 			// kernel takes a second longer to say so.
-			up = up || s.Why.Reason != 0
-			w.carry(ctx, s, wake)
+			up = up || step.Why.Reason != 0
 		case p := <-w.probed:
-			w.carry(ctx, w.machine.Probed(time.Now(), p.addr, p.inUse), wake)
+			step = w.machine.Probed(time.Now(), p.addr, p.inUse)
 		case now := <-carrier:
 			if now && !up {
 				w.log.Info("cable is in", "device", w.cfg.Device)
-				w.carry(ctx, w.machine.LinkUp(time.Now()), wake)
+				step = w.machine.LinkUp(time.Now())
 			}
 			up = now
 		case <-wake.C:
-			w.carry(ctx, w.machine.Tick(time.Now()), wake)
+			step = w.machine.Tick(time.Now())
 		}
 	}
 }
@@ -130,7 +133,9 @@ func (w *wan) loop(ctx context.Context) error {
 // release gives the lease back. The address stays a wish for the next time.
 func (w *wan) release(ctx context.Context, wake *time.Timer) {
 	l := w.machine.Lease()
-	w.carry(ctx, w.machine.Release(time.Now()), wake)
+	if err := w.carry(ctx, w.machine.Release(time.Now()), wake); err != nil {
+		w.log.Error("not released", "err", err)
+	}
 	if l != nil {
 		w.remember(client.Last{Addr: l.Addr.Addr()})
 	}
@@ -147,10 +152,13 @@ func offer(ch chan<- dhcp.Datagram) func(dhcp.Datagram) {
 	}
 }
 
-// carry does what a step says, in its order, and sets the timer.
-func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) {
+// carry does what a step says, in its order, and sets the timer. It fails where
+// the port cannot be made to have the lease: then all begins anew, and soon.
+func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) error {
 	if s.Lease != nil {
-		w.install(*s.Lease)
+		if err := w.install(*s.Lease); err != nil {
+			return err
+		}
 	}
 	if s.Why.Reason != 0 {
 		w.tell(s)
@@ -169,14 +177,30 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) {
 		wake.Reset(time.Until(s.Wake))
 	}
 	w.publish()
+	return nil
 }
 
+// tell says on log and page what a step came of.
 func (w *wan) tell(s client.Step) {
-	attrs := []any{"event", s.Why}
+	var attrs []any
+	for _, a := range []struct {
+		key  string
+		addr netip.Addr
+	}{{"addr", s.Why.Addr}, {"server", s.Why.Server}} {
+		if a.addr.IsValid() {
+			attrs = append(attrs, a.key, a.addr)
+		}
+	}
+	if s.Why.For != 0 {
+		attrs = append(attrs, "for", s.Why.For.Round(time.Second))
+	}
 	if s.Lease != nil && !s.Lease.Renew.IsZero() {
 		attrs = append(attrs, "renew_in", time.Until(s.Lease.Renew).Round(time.Second))
 	}
-	w.log.Info("wan", attrs...)
+	if s.Why.Detail != "" {
+		attrs = append(attrs, "detail", s.Why.Detail)
+	}
+	w.log.Info(s.Why.Reason.String(), attrs...)
 	w.board.note(status.Event{At: time.Now(), Text: fmt.Sprintf("WAN: %v", s.Why)})
 }
 
@@ -201,21 +225,25 @@ func (w *wan) probe(ctx context.Context, a netip.Addr, probed chan<- probeResult
 	}
 }
 
-// install makes the port have the lease, or nothing where l has no address.
-func (w *wan) install(l client.Lease) {
+// install makes the port have the lease, or nothing where l has no address. A
+// port that cannot be cleared is gone, or soon will be; that is no error.
+func (w *wan) install(l client.Lease) error {
 	w.trouble = ""
 	if !l.Addr.IsValid() {
 		w.check(w.os.clearUplink(w.cfg.Device))
 		w.resolve(nil, "")
-		return
+		return nil
 	}
 	u := link.Uplink{Addr: l.Addr, Metric: w.cfg.Metric}
 	if len(l.Routers) > 0 {
 		u.Gateway = l.Routers[0]
 	}
-	w.check(w.os.setUplink(w.cfg.Device, u))
+	if err := w.os.setUplink(w.cfg.Device, u); err != nil {
+		return err
+	}
 	w.resolve(l.DNS, l.Domain)
-	w.remember(client.Last{Addr: l.Addr.Addr(), Server: l.Server})
+	w.remember(l.Last())
+	return nil
 }
 
 // remember keeps what the next boot will ask for. A renewal changes nothing of

@@ -97,7 +97,7 @@ func (h *house) bound(term time.Duration) *provider {
 	h.boot()
 	time.Sleep(5 * time.Second)
 	synctest.Wait()
-	h.logged("bound to 203.0.113.7")
+	h.logged("msg=bound side=wan addr=203.0.113.7")
 	return p
 }
 
@@ -308,7 +308,7 @@ func TestCableThatComesInStartsAnew(t *testing.T) {
 		h.cable(true)
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		h.logged("bound to 203.0.113.7")
+		h.logged("msg=bound side=wan addr=203.0.113.7")
 
 		p.listened()
 		for range 3 {
@@ -377,7 +377,7 @@ func TestWANSaysWhatItCouldNotSetUp(t *testing.T) {
 		h.boot()
 		h.setMissing(wanDev, true)
 		time.Sleep(5 * time.Second)
-		h.logged("uplink not set up")
+		h.logged(`msg="wan stopped" err="interface wan: no such network interface"`)
 		h.pageHas("<p class=bad>interface wan: no such network interface")
 	})
 }

@@ -130,7 +130,7 @@ func (p *page) lan(l LAN) {
 		p.raw("<p class=soft>No device has asked for an address yet.</p>\n")
 		return
 	}
-	p.raw("<div class=wide><table>\n<tr><th>Address<th>Device<th>Hardware address<th>State<th>Time left\n")
+	p.raw("<div class=wide><table>\n<tr><th>Address<th>Device<th>Time left<th>State<th>Hardware address\n")
 	leases := slices.SortedFunc(slices.Values(l.Leases), func(a, b Lease) int { return a.Addr.Compare(b.Addr) })
 	for _, e := range leases {
 		p.lease(e)
@@ -146,8 +146,8 @@ func (p *page) lease(e Lease) {
 	case !e.Heard:
 		state += ", not heard since the reboot"
 	}
-	p.raw("<tr><td>", esc(orNone(e.Addr)), "<td>", esc(cmp.Or(e.Name, "–")), "<td>", esc(e.HW),
-		"<td>", esc(state), "<td>", left, "\n")
+	p.raw("<tr><td>", esc(orNone(e.Addr)), "<td>", esc(cmp.Or(e.Name, "–")), "<td>", left,
+		"<td>", esc(state), "<td>", esc(e.HW), "\n")
 }
 
 func (p *page) ring(g Ring) {

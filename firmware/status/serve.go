@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -108,7 +109,10 @@ func newResponse(status, contentType string, body []byte) response {
 		"Connection: close\r\n\r\n", status, contentType, len(body), extra), body}
 }
 
-// readRequest reads up to the empty line after the headers, which it ignores.
+// readRequest reads up to the empty line after the headers. Of these it looks at
+// Host only: it has to be an address. A page on the Internet can have its own
+// name lead to the router, and then read what the router says; the router has
+// no name.
 func readRequest(r io.Reader) (method, target string, err error) {
 	in := bufio.NewReader(io.LimitReader(r, maxRequest))
 	line, err := in.ReadString('\n')
@@ -127,5 +131,21 @@ func readRequest(r io.Reader) (method, target string, err error) {
 		if strings.TrimRight(line, "\r\n") == "" {
 			return fields[0], fields[1], nil
 		}
+		if name, host, _ := strings.Cut(line, ":"); strings.EqualFold(name, "Host") && !isAddress(strings.TrimSpace(host)) {
+			return fields[0], "", errors.New("ask for the page by the router's address, such as http://192.168.1.1/")
+		}
 	}
+}
+
+// isAddress reports whether host, with a port or without, is an IP address, or
+// this very machine.
+func isAddress(host string) bool {
+	if name, _, _ := strings.Cut(host, ":"); name == "localhost" {
+		return true
+	}
+	if _, err := netip.ParseAddrPort(host); err == nil {
+		return true
+	}
+	_, err := netip.ParseAddr(host)
+	return err == nil
 }

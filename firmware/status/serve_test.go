@@ -23,8 +23,11 @@ func TestReadRequest(t *testing.T) {
 		err            string
 	}{
 		{"plain", "GET / HTTP/1.0\r\n\r\n", "GET", "/", ""},
-		{"with headers", "GET / HTTP/1.1\r\nHost: router\r\nAccept: */*\r\n\r\n", "GET", "/", ""},
-		{"bare line feeds", "GET /x HTTP/1.1\nHost: router\n\n", "GET", "/x", ""},
+		{"with headers", "GET / HTTP/1.1\r\nHost: 192.168.1.1\r\nAccept: */*\r\n\r\n", "GET", "/", ""},
+		{"a name of somebody else's", "GET / HTTP/1.1\r\nhost: evil.example\r\n\r\n", "GET", "", "by the router's address"},
+		{"with a port", "GET / HTTP/1.1\r\nHost: 192.168.1.1:8080\r\n\r\n", "GET", "/", ""},
+		{"through a tunnel", "GET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n", "GET", "/", ""},
+		{"bare line feeds", "GET /x HTTP/1.1\nHost: 192.168.1.1\n\n", "GET", "/x", ""},
 		{"a body is not read", "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbody", "POST", "/", ""},
 		{"nothing", "", "", "", "no request line"},
 		{"cut in the request line", "GET / HT", "", "", "no request line"},
@@ -102,7 +105,7 @@ func TestAnswer(t *testing.T) {
 		{"GET /", 400, "request line"},
 		{"nonsense", 400, "request line"},
 	} {
-		res, body := ask(t, tc.request+"\r\nHost: router\r\n\r\n")
+		res, body := ask(t, tc.request+"\r\nHost: 192.168.1.1\r\n\r\n")
 		if res.StatusCode != tc.status || !strings.Contains(body, tc.body) {
 			t.Errorf("%s = %d %.40q; want %d with %q", tc.request, res.StatusCode, body, tc.status, tc.body)
 		}
@@ -143,7 +146,7 @@ func TestAnswerForbidsScripts(t *testing.T) {
 
 func FuzzRequest(f *testing.F) {
 	f.Add("GET / HTTP/1.0\r\n\r\n")
-	f.Add("HEAD / HTTP/1.1\r\nHost: router\r\n\r\n")
+	f.Add("HEAD / HTTP/1.1\r\nHost: 192.168.1.1\r\n\r\n")
 	f.Add("POST /x HTTP/1.1\nContent-Length: 1\n\nx")
 	f.Add("GET http://router/ HTTP/1.1\r\n\r\n")
 	f.Add("\x16\x03\x01\x00\x00")
