@@ -54,8 +54,12 @@ func lab(args []string) error {
 			if err != nil {
 				return err
 			}
-			if err := s.tell(ctx); *short || ctx.Err() == nil {
+			err = s.tell(ctx)
+			switch {
+			case ctx.Err() == nil:
 				return err
+			case *short:
+				return errors.New("interrupted: not all of it happened")
 			}
 			return nil // an endless lab ends well by Ctrl-C
 		})
