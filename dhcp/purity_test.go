@@ -154,7 +154,7 @@ func forbidden(file, imported string) string {
 		return "the protocol knows no firmware"
 	case in("firmware/ring") && !test && (strings.Contains(first, ".") || first == "leasehold"):
 		return "the ring needs only the standard library"
-	case in("firmware/status", "firmware/link", "firmware/config", "firmware/image", "boards") && of("leasehold/dhcp"):
+	case in("firmware/status", "firmware/link", "firmware/config", "firmware/flash", "firmware/image", "boards") && of("leasehold/dhcp"):
 		return "only firmware/router sees both halves"
 	case of("github.com/mdlayher/raw") && file != "dhcp/wire/raw.go":
 		return "only dhcp/wire/raw.go knows it"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"syscall"
 	"time"
@@ -26,6 +27,10 @@ const (
 // lease is on disk, one after the other on the same wires. Stores are made under
 // dir: what a sync costs there is part of the figures.
 func measure(binary, dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
 	tmp, err := os.MkdirTemp(dir, "measure")
 	if err != nil {
 		return err

@@ -369,15 +369,26 @@ func (s *story) onRouter(line string) {
 
 // onWAN tells what the router's WAN side came to.
 func (s *story) onWAN(f fields) {
-	text := "WAN: " + f["msg"]
-	for _, k := range []struct{ word, value string }{
-		{" ", f["addr"]}, {" by ", f["server"]}, {" for ", f.span("for")}, {", will renew in ", f.span("renew_in")},
-	} {
-		if k.value != "" {
-			text += k.word + k.value
-		}
+	switch f["msg"] {
+	case "looking for a server":
+		s.say("router", "WAN: asks who has an address for it (DHCPDISCOVER)")
+	case "offered":
+		s.say("router", "WAN: is offered %s by %s (DHCPOFFER)", f["addr"], f["server"])
+	case "asking":
+		s.say("router", "WAN: wants %s of %s (DHCPREQUEST)", f["addr"], f["server"])
+	case "asking whether the address is still ours":
+		s.say("router", "WAN: remembers %s and asks whether it is still its own (DHCPREQUEST)", f["addr"])
+	case "granted, asking the link whether it is free":
+		s.say("router", "WAN: is granted %s (DHCPACK); asks by ARP whether somebody uses it", f["addr"])
+	case "bound":
+		s.say("router", "WAN: has %s for %s, will renew in %s", f["addr"], f.span("for"), f.span("renew_in"))
+	case "asking for more time":
+		s.say("router", "WAN: wants to keep %s (DHCPREQUEST)", f["addr"])
+	case "renewed":
+		s.say("router", "WAN: has %s for another %s, will renew in %s", f["addr"], f.span("for"), f.span("renew_in"))
+	default:
+		s.say("router", "WAN: %s %s", f["msg"], f["addr"])
 	}
-	s.say("router", "%s", text)
 }
 
 // onLaptop tells what a client reports.

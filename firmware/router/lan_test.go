@@ -548,3 +548,16 @@ func TestOverloadIsShown(t *testing.T) {
 		h.pageHas("3 messages came faster than they could be answered")
 	})
 }
+
+func TestRingThatIsTooSmallIsSaid(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.LAN.First, h.cfg.LAN.Last = addr("192.168.1.2"), addr("192.168.1.9")
+		h.boot()
+		h.notLogged("made for fewer leases")
+		h.powerOff()
+		h.cfg.LAN.Addr = netip.MustParsePrefix("192.168.1.1/16")
+		h.cfg.LAN.First, h.cfg.LAN.Last = addr("192.168.1.2"), addr("192.168.200.1")
+		h.boot()
+		h.logged("made for fewer leases")
+	})
+}

@@ -40,6 +40,9 @@ func run(ctx context.Context, opt Options, os platform) error {
 	if s.trouble != "" {
 		opt.Log.Error("leases are not kept over a reboot and therefore short", "err", s.trouble)
 	}
+	if s.small {
+		opt.Log.Warn("the ring was made for fewer leases; once it is full, new clients get no answer", "ring", s.path)
+	}
 	if h := s.health(); h.Damaged > 0 {
 		opt.Log.Warn("damaged records in the ring were skipped", "ring", h.Path, "records", h.Damaged)
 	}

@@ -31,6 +31,7 @@ func keyOf(a netip.Addr) string { return bindingKey + string(a.AsSlice()) }
 type store struct {
 	path    string
 	trouble string // why there is no ring
+	small   bool   // the ring may not hold all leases that there can be
 	device  device
 
 	mu      sync.Mutex
@@ -44,7 +45,8 @@ type store struct {
 // one.
 func openStore(open func(path string, size int64) (device, error), path string, leases int) *store {
 	s := &store{path: path}
-	dev, err := open(path, ring.Size(leases+spareRecords, maxRecord, flash.FileBlockSize))
+	size := ring.Size(leases+spareRecords, maxRecord, flash.FileBlockSize)
+	dev, err := open(path, size)
 	if err != nil {
 		s.trouble = err.Error()
 		return s
@@ -57,6 +59,7 @@ func openStore(open func(path string, size int64) (device, error), path string, 
 		return s
 	}
 	s.ring, s.device = r, dev
+	s.small = int64(dev.Blocks())*int64(dev.BlockSize()) < size
 	return s
 }
 
