@@ -37,7 +37,7 @@ case "$1" in
 bound|renew) up ;;
 deconfig) down ;;
 esac
-echo "$1 ip=$ip lease=$lease server=$serverid router=$router dns=${dns%% *}" >"$report"
+echo "$1 ip=$ip lease=$lease server=$serverid router=$router dns=${dns%% *} domain=$domain" >"$report"
 `
 }
 
@@ -86,7 +86,7 @@ PREINIT) ip link set eth0 up ;;
 BOUND|RENEW|REBIND|REBOOT) up ;;
 EXPIRE|FAIL|RELEASE|STOP) down ;;
 esac
-echo "$reason ip=$new_ip_address lease=$new_dhcp_lease_time t1=$new_dhcp_renewal_time server=$new_dhcp_server_identifier router=$router dns=${new_domain_name_servers%% *}" >"$report"
+echo "$reason ip=$new_ip_address lease=$new_dhcp_lease_time t1=$new_dhcp_renewal_time server=$new_dhcp_server_identifier router=$router dns=${new_domain_name_servers%% *} domain=$new_domain_name" >"$report"
 `
 }
 
@@ -139,7 +139,7 @@ func (dhcpcd) program() string { return "dhcpcd" }
 
 func (dhcpcd) script() string {
 	return `
-echo "$reason ip=$new_ip_address lease=$new_dhcp_lease_time t1=$new_dhcp_renewal_time server=$new_dhcp_server_identifier router=$new_routers dns=${new_domain_name_servers%% *}" >"$report"
+echo "$reason ip=$new_ip_address lease=$new_dhcp_lease_time t1=$new_dhcp_renewal_time server=$new_dhcp_server_identifier router=$new_routers dns=${new_domain_name_servers%% *} domain=$new_domain_name" >"$report"
 `
 }
 

@@ -23,6 +23,8 @@ config interface 'wan'
 config dhcp 'lan'
 	option leasetime '1h'
 	list dhcp_option '6,192.0.2.53'
+config dnsmasq
+	option domain 'home.example'
 config host
 	option name 'printer'
 	option mac '02:00:5e:00:03:01'
@@ -34,11 +36,42 @@ config host
 		l := s.laptop(name, port, c)
 		s.boot(l)
 		o := s.reports(l, 0, "bound")
-		if o.term != time.Hour || o.server != routerIP || o.router != routerIP || o.dns != "192.0.2.53" {
+		if o.term != time.Hour || o.server != routerIP || o.router != routerIP || o.dns != "192.0.2.53" || o.domain != "home.example" {
 			t.Errorf("%s reports %+v", name, o)
+		}
+		if out, _ := run(l.ns, "ip", "-4", "-o", "addr", "show", "dev", "eth0"); !strings.Contains(out, o.ip+"/24 ") {
+			t.Errorf("%s set %s", name, out)
 		}
 		if reserved := l.mac == "02:00:5e:00:03:01"; reserved != (o.ip == "192.168.1.20") {
 			t.Errorf("%s on %s has %s; 192.168.1.20 is reserved for 02:00:5e:00:03:01", name, l.mac, o.ip)
+		}
+		port++
+	}
+}
+
+// TestClientsRelease: each client gives its address back, says so, and finds it
+// again.
+func TestClientsRelease(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\n")
+	s.on()
+	port := 1
+	for name, c := range allClients {
+		l := s.laptop(name, port, c)
+		s.boot(l)
+		had := s.reports(l, 0, "bound").ip
+		mark, heard := l.reports.mark(), s.proc.mark()
+		check(t, c.release(l))
+		s.reports(l, mark, "released")
+		s.says(s.proc, heard, "msg=released .*addr="+had+"$")
+		if have := l.addr(); have != "" {
+			t.Errorf("%s released %s and has %s", name, had, have)
+		}
+		l.proc.end(syscall.SIGKILL)
+		mark = l.reports.mark()
+		s.boot(l)
+		if again := s.reports(l, mark, "bound", "rebooted").ip; again != had {
+			t.Errorf("%s released %s and came back to %s", name, had, again)
 		}
 		port++
 	}

@@ -21,6 +21,7 @@ type outcome struct {
 	server string
 	router string
 	dns    string
+	domain string
 	raw    string // the client's own word
 }
 
@@ -111,6 +112,8 @@ func (l *laptop) parse(line string) outcome {
 			o.router = value
 		case key == "dns":
 			o.dns = value
+		case key == "domain":
+			o.domain = value
 		}
 	}
 	return o
