@@ -62,10 +62,10 @@ bench: go build/leasehold-$(HOST) ## benchmarks of the parts, and of the whole b
 crash: go ## cut the power of the ring at every point, two deep (minutes)
 	LEASEHOLD_CRASH=1 $(GO) test -run PowerCut -v -timeout 2h ./firmware/ring
 
-fuzz: go ## every fuzz target for half a minute
+fuzz: go ## every fuzz target, 50 000 inputs each
 	@for p in $$($(GO) list ./...); do \
 		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
-			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s -fuzzminimizetime 20x $$p || exit 1; \
+			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 50000x -fuzzminimizetime 20x $$p || exit 1; \
 		done; \
 	done
 
