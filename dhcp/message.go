@@ -11,7 +11,7 @@ import (
 
 const (
 	headerLen = 240 // the BOOTP header and the magic cookie
-	minLen    = 300 // "a minimum of 300 octets": RFC 1542, section 2.1
+	minLen    = 300 // "the minimal BOOTP header of 300 octets": RFC 1542, section 2.1
 
 	snameOff, fileOff, cookieOff = 44, 108, 236
 

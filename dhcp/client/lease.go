@@ -117,10 +117,10 @@ type answer struct {
 
 // read takes what is for us out of what arrives.
 //
-// "If the 'client identifier' option is present in a message received from the
-// server, the client MUST compare that client identifier with the one it is
-// configured to send. If the two do not match, the client MUST silently discard
-// the message." RFC 6842, section 3.
+// "When a client receives a DHCP message containing a 'client identifier' option,
+// the client MUST compare that client identifier to the one it is configured to
+// send. If the two client identifiers do not match, the client MUST silently
+// discard the message." RFC 6842, section 3.
 func (m *Machine) read(d dhcp.Datagram) (answer, bool) {
 	if d.Msg == nil || d.Msg.OpCode != dhcpv4.OpcodeBootReply {
 		return answer{}, false

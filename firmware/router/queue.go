@@ -17,6 +17,9 @@ const (
 // loop that answers. Under overload it throws away the oldest, whose sender has
 // given up waiting, and keeps those that finish an exchange before those that
 // begin one.
+//
+// The kernel's queue before it has the default length: github.com/mdlayher/raw
+// gives no way to its socket.
 type queue struct {
 	begin, finish chan dhcp.Datagram
 	lost          atomic.Uint64
