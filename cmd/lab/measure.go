@@ -103,8 +103,9 @@ func (s server) measure(l *load, store string) error {
 		return err
 	}
 	var rss [2]string
+	n := uint32(0)
 	for i, leases := range []uint32{3, 250} {
-		for n := []uint32{0, 3}[i]; n < leases; n++ {
+		for ; n < leases; n++ {
 			if err := l.exchange(n); err != nil {
 				return err
 			}

@@ -126,11 +126,11 @@ func (s *story) opening(ctx context.Context) error {
 	}
 	ctx, cancel := within(ctx, patience)
 	defer cancel()
-	if _, err := s.box.proc.await(ctx, 0, `msg=serving`); err != nil {
-		return s.because(err)
+	if err := s.routerSays(ctx, 0, `msg=serving`); err != nil {
+		return err
 	}
-	if _, err := s.box.proc.await(ctx, 0, `msg=bound side=wan`); err != nil {
-		return s.because(err)
+	if err := s.routerSays(ctx, 0, `msg=bound side=wan`); err != nil {
+		return err
 	}
 	s.chapter("The laptops are switched on")
 	for _, l := range s.laptops {
@@ -162,10 +162,7 @@ func (s *story) renewals(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := s.box.proc.await(ctx, 0, `msg=renewed side=wan`); err != nil {
-		return s.because(err)
-	}
-	return nil
+	return s.routerSays(ctx, 0, `msg=renewed side=wan`)
 }
 
 // releases has the first laptop leave and come back: it finds its address.
@@ -178,8 +175,8 @@ func (s *story) releases(ctx context.Context) error {
 	if err := anna.client.release(anna); err != nil {
 		return err
 	}
-	if _, err := s.box.proc.await(ctx, heard, `msg=released .*addr=`+before); err != nil {
-		return s.because(err)
+	if err := s.routerSays(ctx, heard, `msg=released .*addr=`+before); err != nil {
+		return err
 	}
 	if _, err := anna.proc.end(syscall.SIGKILL); err != nil {
 		return err
@@ -207,14 +204,14 @@ func (s *story) powerCut(ctx context.Context) error {
 	if err := s.box.powerBack(); err != nil {
 		return err
 	}
-	if _, err := s.box.proc.await(ctx, 0, `msg="leases recalled" .*leases=3`); err != nil {
-		return s.because(err)
+	if err := s.routerSays(ctx, 0, `msg="leases recalled" .*leases=3`); err != nil {
+		return err
 	}
 	if err := s.stranger(ctx, before[s.laptops[0]]); err != nil {
 		return err
 	}
-	if _, err := s.box.proc.await(ctx, 0, `msg=bound side=wan`); err != nil {
-		return s.because(err)
+	if err := s.routerSays(ctx, 0, `msg=bound side=wan`); err != nil {
+		return err
 	}
 	if now := s.box.uplink(); now != uplink {
 		return fmt.Errorf("the router had %q at the ISP and has %q after the power cut", uplink, now)
@@ -289,9 +286,12 @@ func (s *story) all(do func(*laptop) error) error {
 	return errors.Join(errs...)
 }
 
-// because adds what the router said.
-func (s *story) because(err error) error {
-	return fmt.Errorf("%w; the router said:\n%s", err, s.box.proc)
+// routerSays waits for a line of leasehold's after mark.
+func (s *story) routerSays(ctx context.Context, mark int, pattern string) error {
+	if _, err := s.box.proc.await(ctx, mark, pattern); err != nil {
+		return fmt.Errorf("%w; the router said:\n%s", err, s.box.proc)
+	}
+	return nil
 }
 
 func within(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {

@@ -192,9 +192,10 @@ func (l *lan) recall() {
 		if !l.server.Recall(now, b) {
 			continue
 		}
-		if n++; known {
-			n--
+		if known {
 			moved = append(moved, ring.Entry{Key: keyOf(old.Addr)})
+		} else {
+			n++
 		}
 	}
 	if err := l.store.put(moved...); err != nil {
@@ -338,7 +339,12 @@ func level(why server.Reason) slog.Level {
 	return slog.LevelInfo
 }
 
+// say puts a decision on the log and, where an owner wants to see it, on the
+// page. What nobody will read is not put together: it is most of the traffic.
 func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagram, more ...any) {
+	if at < slog.LevelInfo && !l.log.Enabled(context.Background(), at) {
+		return
+	}
 	attrs := []any{"client", dec.Client}
 	name := l.name(dec.Client, d)
 	if name != "" {
@@ -383,10 +389,11 @@ func sentence(what string, dec server.Decision, name string, more []any) string 
 
 // publish shows the table as it is now.
 func (l *lan) publish() {
-	view := status.LAN{Device: l.cfg.Device, Addr: l.cfg.Addr, First: l.cfg.First, Last: l.cfg.Last}
+	trouble := ""
 	if !l.cfg.Serve {
-		view.Trouble = "DHCP is switched off in the configuration"
+		trouble = "DHCP is switched off in the configuration"
 	}
+	view := l.view(trouble)
 	if l.conn != nil {
 		view.Lost = l.conn.Drops() + l.queue.lost.Load()
 	}
@@ -420,7 +427,11 @@ func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
 }
 
 func (l *lan) failed(why string) {
-	l.board.publish(func(r *status.Report) {
-		r.LAN = status.LAN{Device: l.cfg.Device, Addr: l.cfg.Addr, First: l.cfg.First, Last: l.cfg.Last, Trouble: why}
-	})
+	view := l.view(why)
+	l.board.publish(func(r *status.Report) { r.LAN = view })
+}
+
+// view is what the page shows of the LAN side before any lease.
+func (l *lan) view(trouble string) status.LAN {
+	return status.LAN{Device: l.cfg.Device, Addr: l.cfg.Addr, First: l.cfg.First, Last: l.cfg.Last, Trouble: trouble}
 }
