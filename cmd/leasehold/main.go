@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 )
 
 // version is set by the linker.
@@ -22,11 +23,13 @@ const usage = `usage: leasehold [command]
 commands:
   run [-c FILE] [-v]   be the router (the default command)
   check [FILE]         say what is wrong with a configuration, and what is in force
-  leases FILE          print the leases in a ring file
+  leases [-f FORMAT] [RING]
+                       print the leases in a ring; FORMAT is table, json or dnsmasq
   version              print the version
 
-FILE is ` + defaultConfig + ` where none is given; a router without that
-file serves 192.168.1.1/24 on br-lan. SIGHUP has it read again.
+FILE is ` + defaultConfig + ` where none is given, and RING the ring that
+it names; a router without that file serves 192.168.1.1/24 on br-lan. SIGHUP
+has it read again.
 `
 
 const defaultConfig = "/etc/config/leasehold"
@@ -56,7 +59,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	case "check":
 		return runCheck(flags, args, stdout)
 	case "leases":
-		return runLeases(flags, args, stdout)
+		return runLeases(time.Now(), flags, args, stdout)
 	case "version":
 		fmt.Fprintln(stdout, "leasehold", version)
 		return nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"io"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,12 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"leasehold/dhcp"
-	"leasehold/dhcp/client"
-	"leasehold/dhcp/lease"
 	"leasehold/firmware/config"
-	"leasehold/firmware/flash"
-	"leasehold/firmware/ring"
 )
 
 // write puts text into a file of the test.
@@ -50,7 +44,9 @@ func TestRunTable(t *testing.T) {
 		{"run -x", "", "usage: leasehold", "flag provided but not defined: -x"},
 		{"check a b", "", "", `leasehold check: what is "b"?`},
 		{"check /nowhere/leasehold", "", "", "no such file"},
-		{"leases", "", "", "which ring file?"},
+		{"leases -h", "", "usage: leasehold", "help requested"},
+		{"leases -f xml /nowhere/ring", "", "", `leases: no format "xml"; there are table, json and dnsmasq`},
+		{"leases -f", "", "usage: leasehold", "flag needs an argument: -f"},
 		{"leases a b", "", "", `leasehold leases: what is "b"?`},
 		{"leases /nowhere/ring", "", "", "no such file"},
 	} {
@@ -120,94 +116,6 @@ func TestCheckBad(t *testing.T) {
 	}
 	if !strings.Contains(rest, "option limit '10'") || !strings.Contains(rest, "option leasetime '12h'") {
 		t.Errorf("check printed %q; want the good entry and the default in force", rest)
-	}
-}
-
-// ringFile makes a ring with what put is given.
-func ringFile(t *testing.T, entries ...ring.Entry) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "leasehold.ring")
-	dev, err := flash.OpenFile(path, ring.Size(100, 100, flash.FileBlockSize))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { dev.Close() }) // a router has it open meanwhile
-	r, err := ring.Open(dev)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := r.Put(entries...); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func binding(t *testing.T, b lease.Binding) ring.Entry {
-	t.Helper()
-	v, err := b.MarshalBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ring.Entry{Key: "L" + string(b.Addr.AsSlice()), Value: v}
-}
-
-func TestLeases(t *testing.T) {
-	hw := dhcp.HWAddr{2, 0, 0, 0, 0, 1}
-	wan, err := client.Last{Addr: netip.MustParseAddr("203.0.113.7"), Server: netip.MustParseAddr("203.0.113.1")}.MarshalBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := ringFile(t,
-		binding(t, lease.Binding{Addr: netip.MustParseAddr("192.168.1.101"), ID: "\xff\x01\x02", HW: dhcp.HWAddr{2, 0, 0, 0, 0, 2}, Term: config.Infinite}),
-		binding(t, lease.Binding{Addr: netip.MustParseAddr("192.168.1.100"), ID: dhcp.HardwareID(hw), HW: hw, Name: "laptop", Term: 12 * time.Hour}),
-		ring.Entry{Key: "L\xc0\xa8\x01\x66", Value: []byte("?")},
-		ring.Entry{Key: "wan", Value: wan},
-	)
-	before, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	if err := run([]string{"leases", path}, &out, io.Discard); err == nil || !strings.HasSuffix(err.Error(), "1 record cannot be read") {
-		t.Errorf("leases = %v; want an error for the record that cannot be read", err)
-	}
-	want := []string{
-		`^ADDRESS +HARDWARE ADDRESS +NAME +LEASE TIME +CLIENT$`,
-		`^192\.168\.1\.100 +02:00:00:00:00:01 +laptop +12 h +02:00:00:00:00:01$`,
-		`^192\.168\.1\.101 +02:00:00:00:00:02 +- +infinite +ff0102$`,
-		`^not readable: record "L\\xc0\\xa8\\x01f": `,
-		`^$`,
-		`^WAN port last had 203\.0\.113\.7 \(from 203\.0\.113\.1\)\.$`,
-		`^$`,
-		`^2 leases; the ring holds \d+ of \d+ octets, segments erased \[`,
-		`^$`,
-	}
-	lines := strings.Split(out.String(), "\n")
-	if len(lines) != len(want) {
-		t.Fatalf("leases printed\n%s\nwant %d lines", &out, len(want))
-	}
-	for i, re := range want {
-		if !regexp.MustCompile(re).MatchString(lines[i]) {
-			t.Errorf("line %d is %q; want %s", i+1, lines[i], re)
-		}
-	}
-	after, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(before, after) {
-		t.Error("leases changed the file")
-	}
-}
-
-func TestLeasesOfSomethingElse(t *testing.T) {
-	path := write(t, "ring", strings.Repeat("not a ring ", 3*flash.FileBlockSize)[:3*flash.FileBlockSize])
-	var out bytes.Buffer
-	if err := run([]string{"leases", path}, &out, io.Discard); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("leases = %v; want an error that names the file", err)
-	}
-	if out.Len() > 0 {
-		t.Errorf("leases printed %q; want nothing", &out)
 	}
 }
 

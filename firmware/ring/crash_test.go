@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"leasehold/firmware/flash/flashtest"
@@ -19,10 +21,37 @@ type geometry struct{ blockSize, blocks int }
 
 func (g geometry) String() string { return fmt.Sprintf("%dx%d", g.blocks, g.blockSize) }
 
-var geometries = []geometry{{256, 3}, {128, 6}, {512, 4}}
+var geometries = []geometry{{256, 3}, {256, 4}, {128, 8}, {64, 20}, {512, 4}}
+
+// A variant is a ring to be tortured: how it is made, and what is wrong with it.
+type variant struct {
+	geometry
+	rules rules
+	fault flashtest.Fault // of block 1
+	early bool            // acknowledges before Put
+}
+
+func (v variant) String() string {
+	if v.fault == 0 {
+		return v.geometry.String()
+	}
+	return fmt.Sprintf("%v, block 1 %v", v.geometry, v.fault)
+}
+
+// variants are all that ship, and have to stand it.
+func variants() (all []variant) {
+	for _, g := range geometries {
+		all = append(all, variant{geometry: g, rules: shipped})
+	}
+	for _, fault := range []flashtest.Fault{flashtest.FailProgram, flashtest.FailErase, flashtest.Deaf, flashtest.Stuck} {
+		all = append(all, variant{geometry: geometry{256, 4}, rules: shipped, fault: fault})
+	}
+	return all
+}
 
 // script is what happens to a ring in its life; a nil batch is a reboot. It has
-// overwrites, forgotten keys, batches and more octets than two segments hold.
+// overwrites, forgotten keys, batches, changes that change nothing and more
+// octets than two segments hold.
 func script() [][]Entry {
 	e := func(s string) (batch []Entry) {
 		for _, f := range strings.Fields(s) {
@@ -37,21 +66,24 @@ func script() [][]Entry {
 	}
 	return [][]Entry{
 		e("a=1"), e("b=2"), e("a=3 b=4"), nil,
-		e("a=5"), e("a"), e("a=6"), e("c=7 b c=8"), nil,
-		e("b=9"), e("c=10 a=11 b=12"), e("c=13"),
+		e("a=3"), e("a=5"), e("a"), e("a=6"), e("c=7 b c=8"), nil,
+		nil, e("b=9"), e("c=10 a=11 b=12"), e("c=13"),
 	}
 }
 
 // A life is a device and what its owner may rely on.
 type life struct {
+	variant
 	nor     *flashtest.NOR
 	acked   map[string]string
 	pending []Entry // asked for, not acknowledged
 	next    int     // step of the script
 }
 
-func newLife(g geometry) *life {
-	return &life{nor: flashtest.New(g.blockSize, g.blocks), acked: map[string]string{}}
+func newLife(v variant) *life {
+	l := &life{variant: v, nor: flashtest.New(v.blockSize, v.blocks), acked: map[string]string{}}
+	l.nor.Break(1, v.fault)
+	return l
 }
 
 func (l *life) clone() *life {
@@ -66,8 +98,8 @@ var (
 )
 
 // live boots and goes through at most n steps of the script.
-func (l *life) live(rules rules, steps [][]Entry, n int) error {
-	r, err := l.boot(rules)
+func (l *life) live(steps [][]Entry, n int) error {
+	r, err := l.boot()
 	if err != nil {
 		return err
 	}
@@ -78,10 +110,13 @@ func (l *life) live(rules rules, steps [][]Entry, n int) error {
 		}
 		if l.pending == nil {
 			l.nor.Reboot()
-			if r, err = l.boot(rules); err != nil {
+			if r, err = l.boot(); err != nil {
 				return err
 			}
 			continue
+		}
+		if l.early {
+			change(l.acked, l.pending)
 		}
 		if err := r.Put(l.pending...); err != nil {
 			return err
@@ -92,8 +127,8 @@ func (l *life) live(rules rules, steps [][]Entry, n int) error {
 	return l.check(r)
 }
 
-func (l *life) boot(rules rules) (*Ring, error) {
-	r, err := open(l.nor, rules)
+func (l *life) boot() (*Ring, error) {
+	r, err := open(l.nor, l.rules)
 	if err != nil {
 		return nil, err
 	}
@@ -135,14 +170,17 @@ func change(m map[string]string, batch []Entry) {
 	}
 }
 
-// aftermath boots three times more and works a little in between: what is torn
+// aftermath boots some times more and works a little in between: what is torn
 // may read one way now and the other way then.
-func (l *life) aftermath(rules rules, steps [][]Entry) error {
+func (l *life) aftermath(steps [][]Entry) error {
 	for _, n := range []int{1, 0, 2, 0} {
 		l.nor.Reboot()
-		if err := l.live(rules, steps, n); err != nil {
+		if err := l.live(steps, n); err != nil {
 			return err
 		}
+	}
+	if l.fault != 0 {
+		return nil // a block that does not erase is used all the same
 	}
 	return l.nor.Violation()
 }
@@ -168,56 +206,56 @@ func (c *tally) add(where string, err error) {
 
 // crash cuts the power at every place of the script, and again at every place
 // of what follows, or at every so-manieth of each.
-func crash(g geometry, rules rules, outer, inner int) (c tally) {
+func crash(v variant, outer, inner int) (c tally) {
 	steps := script()
-	whole := newLife(g)
+	whole := newLife(v)
 	whole.nor.CountOn()
-	if err := whole.live(rules, steps, len(steps)); err != nil {
+	if err := whole.live(steps, len(steps)); err != nil {
 		c.add("no cut", err)
 		return c
 	}
 	total := whole.nor.Steps()
 	for at := 0; at < total; at += outer {
 		for _, tear := range flashtest.Tears() {
-			l := newLife(g)
-			l.cutAt(rules, steps, at, tear)
-			c.again(l, rules, steps, inner, at*7+int(tear), fmt.Sprintf("%v, %v at %d", g, tear, at))
+			l := newLife(v)
+			l.cutAt(steps, at, tear)
+			c.again(l, steps, inner, at*7+int(tear), fmt.Sprintf("%v, %v at %d", v, tear, at))
 		}
 	}
 	return c
 }
 
 // cutAt lives up to the cut, which counts over reboots.
-func (l *life) cutAt(rules rules, steps [][]Entry, at int, tear flashtest.Tear) {
+func (l *life) cutAt(steps [][]Entry, at int, tear flashtest.Tear) {
 	l.nor.CountOn()
 	l.nor.CutAt(at, tear)
-	l.live(rules, steps, len(steps))
+	l.live(steps, len(steps))
 	l.nor.CountOff()
 	l.nor.Reboot()
 }
 
 // again cuts a second time, from boot to the second Put.
-func (c *tally) again(l *life, rules rules, steps [][]Entry, stride, from int, where string) {
+func (c *tally) again(l *life, steps [][]Entry, stride, from int, where string) {
 	sound := l.clone()
-	c.add(where, second(sound.live(rules, steps, 2), sound, rules, steps))
+	c.add(where, second(sound.live(steps, 2), sound, steps))
 	probe := l.clone()
-	probe.live(rules, steps, 2)
+	probe.live(steps, 2)
 	span := probe.nor.Steps()
 	for at := from % stride; at < span; at += stride {
 		for _, tear := range flashtest.Tears() {
 			m := l.clone()
 			m.nor.CutAt(at, tear)
-			err := m.live(rules, steps, 2)
-			c.add(fmt.Sprintf("%s, then %v at %d", where, tear, at), second(err, m, rules, steps))
+			err := m.live(steps, 2)
+			c.add(fmt.Sprintf("%s, then %v at %d", where, tear, at), second(err, m, steps))
 		}
 	}
 }
 
-func second(err error, l *life, rules rules, steps [][]Entry) error {
+func second(err error, l *life, steps [][]Entry) error {
 	if err != nil && !errors.Is(err, errCut) {
 		return err
 	}
-	return l.aftermath(rules, steps)
+	return l.aftermath(steps)
 }
 
 // everywhere reports whether every single place is to be cut, as make crash
@@ -229,39 +267,105 @@ func TestPowerCutLosesNothingAcknowledged(t *testing.T) {
 	if everywhere() {
 		outer, inner = 1, 1
 	}
-	for _, g := range geometries {
-		t.Run(g.String(), func(t *testing.T) {
+	var mu sync.Mutex
+	var all tally
+	t.Run("each", func(t *testing.T) {
+		for _, v := range variants() {
+			t.Run(v.String(), func(t *testing.T) {
+				t.Parallel()
+				c := crash(v, outer, inner)
+				t.Logf("%d cuts, %d lost", c.cuts, c.lost)
+				if c.err != nil {
+					t.Error(c.err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				all.cuts += c.cuts
+				all.lost += c.lost
+			})
+		}
+	})
+	t.Logf("%d cuts in all, %d lost", all.cuts, all.lost)
+}
+
+// Promise 1, its last sentence: as many cuts in a row as there may be, without a
+// Put getting through in between.
+func TestPowerCutsInARow(t *testing.T) {
+	rounds := 300
+	if everywhere() {
+		rounds = 200_000
+	}
+	for _, v := range variants()[:len(geometries)] {
+		t.Run(v.String(), func(t *testing.T) {
 			t.Parallel()
-			c := crash(g, shipped, outer, inner)
-			t.Logf("%d cuts, %d lost", c.cuts, c.lost)
+			steps := script()
+			good := min(v.blocks, shipped.segments)
+			var c tally
+			for seed := range rounds {
+				c.add(fmt.Sprintf("seed %d", seed), inARow(v, steps, good-1, uint64(seed)))
+			}
+			t.Logf("%d times %d cuts in a row, %d lost", c.cuts, good-1, c.lost)
 			if c.err != nil {
-				t.Fatal(c.err)
+				t.Error(c.err)
 			}
 		})
 	}
 }
 
+// inARow cuts the power somewhere in a life, and then again and again before the
+// first Put of the next boot is done.
+func inARow(v variant, steps [][]Entry, cuts int, seed uint64) error {
+	dice := rand.New(rand.NewPCG(seed, 1))
+	tears := flashtest.Tears()
+	whole := newLife(v)
+	whole.nor.CountOn()
+	if err := whole.live(steps, len(steps)); err != nil {
+		return err
+	}
+	l := newLife(v)
+	l.cutAt(steps, dice.IntN(whole.nor.Steps()), tears[dice.IntN(len(tears))])
+	for range cuts - 1 {
+		probe := l.clone()
+		probe.live(steps, 1)
+		if span := probe.nor.Steps(); span > 0 {
+			l.nor.CutAt(dice.IntN(span), tears[dice.IntN(len(tears))])
+		}
+		if err := l.live(steps, 1); err != nil && !errors.Is(err, errCut) {
+			return err
+		}
+		l.nor.Reboot()
+	}
+	err := l.aftermath(steps)
+	if errors.Is(err, ErrForeign) && len(l.acked) == 0 {
+		return nil // cut so often during the first format that it looks like something else
+	}
+	return err
+}
+
 func TestPowerCutFindsMutants(t *testing.T) {
+	small := variant{geometry: geometry{256, 3}, rules: shipped}
 	mutants := []struct {
 		name string
-		with func(*rules)
+		with func(*variant)
 	}{
-		{"two segments", func(r *rules) { r.segments = 2 }},
-		{"no commit record", func(r *rules) { r.commit = false }},
-		{"commit record before the snapshot", func(r *rules) { r.commitFirst = true }},
-		{"append to the tail at the next boot", func(r *rules) { r.append = true }},
-		{"erase the best segment first", func(r *rules) { r.eraseBest = true }},
+		{"two segments", func(v *variant) { v.rules.segments = 2 }},
+		{"no commit record", func(v *variant) { v.rules.commit = false }},
+		{"commit record before the snapshot", func(v *variant) { v.rules.commitFirst = true }},
+		{"append to the tail of the last power cycle", func(v *variant) { v.rules.append = true }},
+		{"erase the best segment first", func(v *variant) { v.rules.eraseBest = true }},
+		{"no read-back, and a bad block", func(v *variant) { v.rules.blind, v.blocks, v.fault = true, 4, flashtest.Deaf }},
+		{"ACK before Put", func(v *variant) { v.early = true }},
 	}
 	for _, m := range mutants {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			rules := shipped
-			m.with(&rules)
+			v := small
+			m.with(&v)
 			outer, inner := 29, 37
 			if everywhere() {
 				outer, inner = 3, 5
 			}
-			c := crash(geometries[0], rules, outer, inner)
+			c := crash(v, outer, inner)
 			t.Logf("%d of %d cuts lost what was acknowledged; first trouble: %v", c.lost, c.cuts, c.err)
 			if c.lost == 0 {
 				t.Error("a ring without this rule was not found to lose anything")

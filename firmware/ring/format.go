@@ -15,6 +15,9 @@ const (
 	recordHeader = 8
 	commitSize   = recordHeader + 8
 
+	maxSegments = 8       // that a header may speak of
+	maxSequence = 1 << 62 // out of reach: what claims more is not ours
+
 	// MaxKey and MaxValue are the octets that a key and a value may have.
 	MaxKey   = 255
 	MaxValue = 2048
@@ -39,7 +42,11 @@ type header struct {
 	size     uint32   // octets of a segment
 	sequence uint64   // the highest one is the newest
 	erases   []uint32 // of each segment, this one's latest included
+	bare     []bool   // which of them had no header then, so that its latest erase is counted here only
 }
+
+// bareBit is set in the count of a segment that is bare.
+const bareBit = 1 << 31
 
 func headerSize(segments int) int { return padded(headerFixed + 4*segments + 4) }
 
@@ -52,7 +59,10 @@ func (h header) append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint16(b, uint16(len(h.erases)))
 	b = binary.LittleEndian.AppendUint32(b, h.size)
 	b = binary.LittleEndian.AppendUint64(b, h.sequence)
-	for _, n := range h.erases {
+	for i, n := range h.erases {
+		if h.bare[i] {
+			n |= bareBit
+		}
 		b = binary.LittleEndian.AppendUint32(b, n)
 	}
 	b = binary.LittleEndian.AppendUint32(b, crc32.Checksum(b[start:], castagnoli))
@@ -68,17 +78,21 @@ func parseHeader(b []byte) (h header, ver uint16, ok bool) {
 	f := b[len(magic):]
 	ver = binary.LittleEndian.Uint16(f)
 	n := int(binary.LittleEndian.Uint16(f[2:]))
+	if n == 0 || n > maxSegments {
+		return header{}, 0, false
+	}
 	end := headerFixed + 4*n
 	if len(b) < end+4 || binary.LittleEndian.Uint32(b[end:]) != crc32.Checksum(b[:end], castagnoli) {
 		return header{}, 0, false
 	}
 	h.size = binary.LittleEndian.Uint32(f[4:])
 	h.sequence = binary.LittleEndian.Uint64(f[8:])
-	h.erases = make([]uint32, n)
+	h.erases, h.bare = make([]uint32, n), make([]bool, n)
 	for i := range h.erases {
-		h.erases[i] = binary.LittleEndian.Uint32(b[headerFixed+4*i:])
+		count := binary.LittleEndian.Uint32(b[headerFixed+4*i:])
+		h.erases[i], h.bare[i] = count&^bareBit, count&bareBit != 0
 	}
-	return h, ver, true
+	return h, ver, h.size >= minSegment && h.sequence < maxSequence
 }
 
 // A record is one step of the story that a segment tells.

@@ -45,63 +45,102 @@ func errNoTarget(failed int) error {
 
 // targets returns the segments that may be erased, the one to take first: that
 // with the fewest erases, and among equals the one without a story, then the
-// oldest. As long as the one in use may prove to be torn, the newest of the
-// others stays out of it, unless nothing else is left.
+// oldest. As long as the one in use may prove to be torn, what holds the newest
+// of the others stays out of it, unless nothing else is left.
 func (r *Ring) targets() []int {
-	var free []*segment
-	for _, s := range r.segments {
-		if s.index != r.current && !r.lost[s.index] {
-			free = append(free, s)
+	if r.rules.eraseBest && r.current != nil && r.written == 0 {
+		return []int{r.current.index}
+	}
+	var free []int
+	for i := range r.segments {
+		if !r.lost[i] && !r.slot(i).overlaps(r.current) {
+			free = append(free, i)
 		}
 	}
-	slices.SortFunc(free, func(a, b *segment) int {
+	var spare *segment
+	if !r.proven && r.current != nil {
+		spare = r.newestIn(free)
+	}
+	slices.SortStableFunc(free, func(a, b int) int {
 		return cmp.Or(
-			cmp.Compare(r.erases[a.index], r.erases[b.index]),
-			cmp.Compare(a.age(), b.age()),
+			compareBool(r.slot(a).overlaps(spare), r.slot(b).overlaps(spare)),
+			cmp.Compare(r.erases[a], r.erases[b]),
+			cmp.Compare(r.ageOf(a), r.ageOf(b)),
 		)
 	})
-	if !r.proven && r.current >= 0 {
-		if at := newest(free); at >= 0 {
-			spare := free[at]
-			free = append(slices.Delete(free, at, at+1), spare)
-		}
-	}
-	var order []int
-	for _, s := range free {
-		order = append(order, s.index)
-	}
-	return order
+	return free
 }
 
-// newest returns the place of the segment to fall back to, or -1.
-func newest(free []*segment) int {
-	at, age := -1, uint64(0)
-	for i, s := range free {
-		if s.age() > age {
-			at, age = i, s.age()
+func compareBool(a, b bool) int {
+	if a == b {
+		return 0
+	}
+	if a {
+		return 1
+	}
+	return -1
+}
+
+// newestIn returns the story to fall back to among those in the slots, or nil.
+func (r *Ring) newestIn(slots []int) (newest *segment) {
+	for _, i := range slots {
+		for _, s := range r.foundIn(i) {
+			if s.age() > newest.age() {
+				newest = s
+			}
 		}
 	}
-	return at
+	return newest
+}
+
+// ageOf returns the age of the newest story in slot i.
+func (r *Ring) ageOf(i int) (age uint64) { return r.newestIn([]int{i}).age() }
+
+// foundIn returns what is on the device where slot i is.
+func (r *Ring) foundIn(i int) (in []*segment) {
+	for _, s := range r.found {
+		if s.overlaps(r.slot(i)) {
+			in = append(in, s)
+		}
+	}
+	return in
+}
+
+// slot returns segment i of the division of this device, as if it were blank.
+func (r *Ring) slot(i int) *segment {
+	return &segment{index: i, off: int64(i) * int64(r.size), size: r.size, headerSize: r.headerSize}
 }
 
 // age is the sequence of a segment that tells a story, and 0 for any other.
 func (s *segment) age() uint64 {
-	if !s.committed {
+	if s == nil || !s.committed {
 		return 0
 	}
 	return s.header.sequence
+}
+
+// overlaps reports whether two segments, of which one may be of an earlier
+// division of the device, share octets.
+func (s *segment) overlaps(o *segment) bool {
+	return o != nil && s.off < o.off+int64(o.size) && o.off < s.off+int64(s.size)
 }
 
 // move erases segment i and tells the story there. It is the segment in use
 // when nil is returned.
 func (r *Ring) move(i int, order *list.List) error {
 	r.sequence++
-	if err := r.erase(i); err != nil {
+	s := r.slot(i)
+	if r.current != nil {
+		r.used += int64(r.current.size - r.end)
+		r.end = r.current.size
+	}
+	r.used += int64(r.size) // unless it works
+	if err := r.erase(s); err != nil {
 		return err
 	}
-	h := header{size: uint32(r.size), sequence: r.sequence, erases: r.erases}
-	w := &writer{r: r, off: r.offset(i)}
-	w.program(h.append(nil))
+	s.header = header{size: uint32(r.size), sequence: r.sequence, erases: slices.Clone(r.erases), bare: r.bare(i)}
+	w := &writer{r: r, off: s.off}
+	w.program(s.header.append(nil))
 	if r.rules.commitFirst {
 		w.program(commitRecord(0, 0).append(nil, seed(r.sequence)))
 	}
@@ -112,10 +151,29 @@ func (r *Ring) move(i int, order *list.List) error {
 	if w.err != nil {
 		return w.err
 	}
-	r.segments[i] = &segment{index: i, header: h, headed: true, committed: true}
-	r.current, r.inUse, r.end = i, r.sequence, int(w.off-r.offset(i))
+	s.headed, s.committed = true, true
+	r.replace(s)
+	r.current, r.end = s, int(w.off-s.off)
+	r.used -= int64(r.size - r.end)
 	r.moving, r.proven = false, true
 	return nil
+}
+
+// bare says which segments have no header, but for the one that is to get one.
+func (r *Ring) bare(but int) []bool {
+	bare := slices.Repeat([]bool{true}, r.segments)
+	bare[but] = false
+	for _, s := range r.found {
+		if s.headed && s.index >= 0 {
+			bare[s.index] = false
+		}
+	}
+	return bare
+}
+
+// replace notes that s is now where something else was.
+func (r *Ring) replace(s *segment) {
+	r.found = append(slices.DeleteFunc(r.found, s.overlaps), s)
 }
 
 // A writer programs one piece after another, up to the first error.
@@ -151,13 +209,13 @@ func (w *writer) snapshot(order *list.List, key uint32) (count int, sum uint32) 
 	return count, sum
 }
 
-// erase erases all blocks of segment i, the one with the header first, so that
+// erase erases all blocks of a segment, the one with the header first, so that
 // what a power cut leaves is soon no story at all.
-func (r *Ring) erase(i int) error {
-	r.segments[i] = &segment{index: i}
-	r.erases[i]++
+func (r *Ring) erase(s *segment) error {
+	r.replace(s)
+	r.erases[s.index]++
 	blockSize := r.dev.BlockSize()
-	from := int(r.offset(i) / int64(blockSize))
+	from := int(s.off / int64(blockSize))
 	b := make([]byte, blockSize)
 	for n := from; n < from+r.size/blockSize; n++ {
 		if err := r.eraseBlock(n, b); err != nil {
@@ -210,8 +268,6 @@ func (r *Ring) read(b []byte, off int64) error {
 func (r *Ring) at(off int64, what string, err error) error {
 	return fmt.Errorf("%s erase block %d, offset %#x: %w", what, off/int64(r.dev.BlockSize()), off, err)
 }
-
-func (r *Ring) offset(segment int) int64 { return int64(segment) * int64(r.size) }
 
 // checksum is that of a snapshot.
 func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }

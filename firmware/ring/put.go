@@ -111,7 +111,7 @@ func (r *Ring) keep(changes []Entry) error {
 		if err != errNoRoom {
 			// What was programmed may be read at the next Open or not. Nothing
 			// may be promised before a newer segment settles that.
-			r.moving, r.lost[r.current] = true, true
+			r.moving, r.lost[r.current.index] = true, true
 		}
 	}
 	order := list.New()
@@ -152,7 +152,7 @@ func (r *Ring) apply(order *list.List, live map[string]*list.Element, e Entry) {
 
 // append programs one batch at the end of the segment in use.
 func (r *Ring) append(changes []Entry) error {
-	key := seed(r.inUse)
+	key := seed(r.current.header.sequence)
 	var b []byte
 	for i, e := range changes {
 		rec := recordOf(e)
@@ -164,10 +164,11 @@ func (r *Ring) append(changes []Entry) error {
 	if r.end+len(b) > r.size {
 		return errNoRoom
 	}
-	if err := r.program(b, r.offset(r.current)+int64(r.end)); err != nil {
+	if err := r.program(b, r.current.off+int64(r.end)); err != nil {
 		return err
 	}
 	r.end += len(b)
+	r.used += int64(len(b))
 	r.proven = true
 	return nil
 }

@@ -7,20 +7,32 @@ import (
 
 // A segment is what one segment was found to hold.
 type segment struct {
-	index  int
-	header header
-	body   []byte // what follows the header
+	index      int   // -1: it is of another division of the device
+	off        int64 // where it begins
+	size       int
+	headerSize int
+	header     header
+	body       []byte // what follows the header
 
 	headed    bool // the header is readable
 	committed bool // and so is the commit record
 	intact    bool // the snapshot is, octet for octet, what was committed
 	proven    bool // something follows the commit record, so its program got through
 	blank     bool
-	marked    bool // the magic stands there
-	nascent   bool // it may be blank but for what the cut of a first format left
-	zeroed    bool // it may be blank but for what the cut of a first erase left
-	skipped   int  // damaged records
+	marked    bool  // the magic stands there
+	alien     bool  // under it is the header of another division
+	nascent   bool  // it may be blank but for what the cut of a first format left
+	zeroed    bool  // it may be blank but for what the cut of a first erase left
+	damaged   []int // where in the body records are damaged
+	records   int   // of the story
+	fill      int   // octets up to the last that is not blank
 	story     []record
+}
+
+// forget lets go of what is needed of the best segment only.
+func (s *segment) forget() {
+	s.records, s.fill = len(s.story), s.end()
+	s.story, s.body = nil, nil
 }
 
 // better reports whether s is to be believed rather than o. A snapshot that was
@@ -36,47 +48,115 @@ func (s *segment) better(o *segment) bool {
 	return s.header.sequence > o.header.sequence
 }
 
-// scan reads every segment once and returns them all. Only the best one, if
-// there is any, keeps its story.
-func (r *Ring) scan() (all []*segment, best *segment, err error) {
-	for i := range r.rules.segments {
-		b := make([]byte, r.size)
-		if err := r.read(b, r.offset(i)); err != nil {
-			return nil, nil, err
+// scan reads every segment once, notes what it finds, and returns the best one.
+func (r *Ring) scan() (best *segment, err error) {
+	buffers := &pair{}
+	aliens := r.dev.Blocks()%r.segments != 0 // there may be a ring of another division
+	for i := range r.segments {
+		s := r.slot(i)
+		b := buffers.spare(s.size)
+		if err := r.read(b, s.off); err != nil {
+			return nil, err
 		}
-		s, err := r.examine(i, b)
-		if err != nil {
-			return nil, nil, err
+		if err := r.examine(s, b); err != nil {
+			return nil, err
 		}
-		all = append(all, s)
-		drop := s
+		r.found = append(r.found, s)
+		aliens = aliens || s.alien
 		if s.headed && (s.committed || !r.rules.commit) && s.better(best) {
-			best, drop = s, best
-		}
-		if drop != nil {
-			drop.story, drop.body = nil, nil
+			best = buffers.keep(s, best)
+		} else {
+			s.forget()
 		}
 	}
-	if !ours(all) {
-		return nil, nil, r.foreign()
+	if best == nil || aliens {
+		if best, err = r.scanAliens(best, buffers); err != nil {
+			return nil, err
+		}
 	}
-	return all, best, nil
+	if best == nil && !ours(r.found) {
+		return nil, r.foreign()
+	}
+	return best, nil
 }
 
-func (r *Ring) examine(i int, b []byte) (*segment, error) {
-	s := &segment{index: i, blank: blank(b)}
+// scanAliens looks at every erase block for a segment of a ring that was made
+// for a device of another size. What is not certain to be whole does not count.
+func (r *Ring) scanAliens(best *segment, buffers *pair) (*segment, error) {
+	blockSize := int64(r.dev.BlockSize())
+	total := blockSize * int64(r.dev.Blocks())
+	head := make([]byte, min(headerSize(maxSegments), int(blockSize)))
+	for off := int64(0); off < total; off += blockSize {
+		if err := r.read(head, off); err != nil {
+			return nil, err
+		}
+		h, ver, ok := parseHeader(head)
+		if !ok || ver != version || r.isNatural(h) && r.isSlot(off) || int64(h.size) > total-off {
+			continue
+		}
+		s := &segment{index: -1, off: off, size: int(h.size), headerSize: headerSize(len(h.erases))}
+		b := buffers.spare(s.size)
+		if err := r.read(b, s.off); err != nil {
+			return nil, err
+		}
+		s.header, s.headed, s.body = h, true, b[s.headerSize:]
+		s.read()
+		if s.committed && (s.intact || s.proven) {
+			r.found = append(r.found, s)
+			if s.better(best) {
+				best, r.resized = buffers.keep(s, best), true
+				continue
+			}
+		}
+		s.forget()
+	}
+	return best, nil
+}
+
+// A pair is the two buffers that a scan needs: one for the best story so far,
+// and one for the next.
+type pair struct{ best, next []byte }
+
+func (p *pair) spare(size int) []byte {
+	if cap(p.next) < size {
+		p.next = make([]byte, size)
+	}
+	return p.next[:size]
+}
+
+// keep has s stay as it is in its buffer, in place of old.
+func (p *pair) keep(s, old *segment) *segment {
+	p.best, p.next = p.next, p.best
+	if old != nil {
+		old.forget()
+	}
+	return s
+}
+
+// isNatural reports whether h is of the division that is used on this device.
+func (r *Ring) isNatural(h header) bool {
+	return int(h.size) == r.size && len(h.erases) == r.segments
+}
+
+// isSlot reports whether a segment of that division begins at off.
+func (r *Ring) isSlot(off int64) bool {
+	return off%int64(r.size) == 0 && off < int64(r.segments)*int64(r.size)
+}
+
+func (r *Ring) examine(s *segment, b []byte) error {
 	h, ver, ok := parseHeader(b)
+	s.blank = blank(b)
 	s.marked = string(b[:len(magic)]) == magic
 	s.nascent = nascent(b, r.headerSize)
 	s.zeroed = zeroed(b, r.dev.BlockSize())
-	if !ok {
-		return s, nil
-	}
-	if ver != version {
-		return nil, fmt.Errorf("segment %d: %w that we know: it is of version %d", i, ErrForeign, ver)
-	}
-	if int(h.size) != r.size || len(h.erases) != r.rules.segments {
-		return nil, fmt.Errorf("segment %d: %w of this size: it has %d segments of %d octets", i, ErrForeign, len(h.erases), h.size)
+	switch {
+	case !ok:
+		return nil
+	case ver != version:
+		return fmt.Errorf("segment %d: %w that we know: it is of version %d", s.index, ErrForeign, ver)
+	case !r.isNatural(h):
+		s.alien = true
+		return nil
 	}
 	s.header, s.headed, s.body = h, true, b[r.headerSize:]
 	if r.rules.commitFirst || !r.rules.commit {
@@ -84,7 +164,7 @@ func (r *Ring) examine(i int, b []byte) (*segment, error) {
 	} else {
 		s.read()
 	}
-	return s, nil
+	return nil
 }
 
 // read takes the snapshot, the commit record and what was appended.
@@ -102,7 +182,7 @@ func (s *segment) read() {
 			if !found {
 				return
 			}
-			s.skipped++
+			s.damaged = append(s.damaged, off)
 			off = next
 			continue
 		case rec.kind == kindCommit:
@@ -136,18 +216,18 @@ func (s *segment) readAppended(off int, key uint32) {
 				return
 			}
 		}
-		s.skipped++
+		s.damaged = append(s.damaged, off)
 		off, _ = nextRecord(s.body, off+align, key, 0)
 	}
 }
 
 // end returns the place after the last octet that is not blank.
-func (s *segment) end(headerSize int) int {
+func (s *segment) end() int {
 	n := len(s.body)
 	for n > 0 && s.body[n-1] == 0xff {
 		n--
 	}
-	return padded(headerSize + n)
+	return padded(s.headerSize + n)
 }
 
 // nextRecord finds the next record from off on, and if first is asked for, the
@@ -223,32 +303,27 @@ func zeroed(b []byte, blockSize int) bool {
 	return used == 1 && !slices.ContainsFunc(b, odd)
 }
 
-// foreign names the place of the first octet that is not blank.
-func (r *Ring) foreign() error {
-	b := make([]byte, r.size)
-	for i := range r.rules.segments {
-		if err := r.read(b, r.offset(i)); err != nil {
-			return err
-		}
-		if n := slices.IndexFunc(b, func(c byte) bool { return c != 0xff }); n >= 0 {
-			off := r.offset(i) + int64(n)
-			return fmt.Errorf("erase block %d, offset %#x: %w and not blank", off/int64(r.dev.BlockSize()), off, ErrForeign)
-		}
-	}
-	return ErrForeign
-}
-
 // countErases takes the erase counts from the headers. A segment whose header
-// is gone was erased once more than anybody wrote down.
-func (r *Ring) countErases(all []*segment) {
-	for _, s := range all {
-		for i, n := range s.header.erases {
-			r.erases[i] = max(r.erases[i], n)
+// is gone was erased once more than was written down, unless it was written down
+// after that. What was counted for another division holds for each segment of
+// this one.
+func (r *Ring) countErases() {
+	newest := header{bare: make([]bool, r.segments)}
+	for _, s := range r.found {
+		if s.index >= 0 && s.headed && s.header.sequence >= newest.sequence {
+			newest = s.header
+		}
+		for i := range r.erases {
+			if s.index < 0 {
+				r.erases[i] = max(r.erases[i], slices.Max(s.header.erases))
+			} else if s.headed {
+				r.erases[i] = max(r.erases[i], s.header.erases[i])
+			}
 		}
 	}
-	for _, s := range all {
-		if !s.headed && (!s.blank || r.erases[s.index] > 0) {
-			r.erases[s.index]++
+	for _, s := range r.found {
+		if i := s.index; i >= 0 && !s.headed && !s.alien && !newest.bare[i] && (!s.blank || r.erases[i] > 0) {
+			r.erases[i]++
 		}
 	}
 }

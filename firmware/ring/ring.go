@@ -7,9 +7,9 @@
 //
 // # Format
 //
-// The device is divided into three segments of whole erase blocks, of equal
-// size. One segment tells the whole story; the others are older versions of it,
-// or blank.
+// The device is divided into four segments of whole erase blocks, of equal
+// size; three where it has only three blocks. One segment tells the whole
+// story; the others are older versions of it, or blank.
 //
 //	segment
 //	+--------+----------+----------+-----+--------+-------+-------+-----+------+
@@ -36,37 +36,48 @@
 // forget (0x20) and commit (0x40); 0x01 is added to the record that begins a
 // batch. The value of the commit record is the number of records in the
 // snapshot and the checksum of all their octets. The counts in the header are
-// the erases of every segment so far, this latest one included.
+// the erases of every segment so far, this latest one included; the highest bit
+// is set for a segment that has no header of its own.
 //
 // Open believes the segment with the highest sequence that has a commit record,
-// replays it, and copies it forward into another segment, freshly erased,
-// before it promises anything: what a power cut has torn may read as valid now
-// and as garbage at the next boot, and then nothing may have been promised on
-// its strength. That takes a third segment, because the second may turn out to
-// be torn as well.
+// and replays it. The first Put after it, also one that changes nothing, copies
+// it forward into another segment, freshly erased, before it promises anything:
+// what a power cut has torn may read as valid now and as garbage at the next
+// boot, and then nothing may have been promised on its strength. That takes a
+// third segment, because the second may turn out to be torn as well, and a
+// fourth allows for one that is bad.
+//
+// A segment says itself how large it is. So a ring is found again, and moves to
+// the new division at the first Put, on a device that grew or shrank, or whose
+// beginning is elsewhere now, as long as the segment is still whole.
 //
 // # Promises
 //
 //  1. Nothing acknowledged is lost. When Put returns nil, the values survive a
 //     power cut at any later instant, also one during the recovery from an
 //     earlier cut. Should every torn bit always read at its worst, the ring
-//     still stands one cut fewer in a row, without one Open getting through in
-//     between, than it has good segments: two with three.
+//     still stands one cut fewer in a row, without one Put getting through in
+//     between, than it has good segments: three with four.
 //  2. All or nothing. After a cut, an entry of a Put that did not return has
 //     its old value or its new one, and no entry survives without those before
 //     it in its batch.
 //  3. Program once. Only octets that were erased since Open are programmed,
 //     each once, and within an erase block in ascending order.
-//  4. Even wear. The erase counts of the segments differ by at most 1. An Open
-//     that is cut off may add 1, since it must not touch the story. Later erases
-//     make up for that, unless the cut came before the count was written down.
+//  4. Even wear. The erase counts of the segments differ by at most 1. A move
+//     after Open that is cut off may add 1, since it must not touch the story.
+//     Later erases make up for that, unless the cut came before the count was
+//     written down, or the device changes its size.
 //  5. Write amplification is at most 2: a snapshot takes at most half of a
 //     segment, and Put returns ErrFull rather than go beyond that. Open refuses
 //     a device on which that leaves no room.
-//  6. Silence is free. Put programs nothing for a value that is already there.
-//  7. Erases are few: at most one segment for every Open, and one for every
-//     half segment of changes.
-//  8. (Reserved for the budget for new keys.)
+//  6. Silence is free. Open programs nothing, nor does Put for a value that is
+//     already there, once the story has been copied forward.
+//  7. Erases are few: at most one segment for every Open that a Put follows,
+//     and one for every half segment of changes.
+//  8. Wear has a bound. Stats.Used counts the octets of flash that are used up,
+//     those that were left blank included: Used divided by the octets of a
+//     segment is the erases that they will have cost. A Budget kept by it holds
+//     over any number of changes that anybody can provoke.
 //  9. Bad blocks cost capacity, not data. Every program and every erase is read
 //     back. A segment that fails is left alone until the next Open and the
 //     story moves to another. When none takes it, Put returns ErrWornOut, and
@@ -104,11 +115,15 @@ type Stats struct {
 	Records    int      // live records
 	LiveBytes  int      // octets they take in a segment
 	Capacity   int      // octets they may take
+	Segment    int      // octets of a segment
 	Programmed int64    // octets programmed since Open
+	Used       int64    // octets used up since Open: programmed, or abandoned blank
 	Erases     []uint32 // of each segment, over its life
 	Sequence   uint64   // of the segment in use
 	Skipped    int      // damaged records that were left out
 	Bad        int      // segments that no longer hold data
+	Blank      bool     // there was nothing on the device
+	Resized    bool     // the ring was made for a device of another size
 }
 
 var (
@@ -132,6 +147,7 @@ type Ring struct {
 	dev        Device
 	rules      rules
 	readOnly   bool
+	segments   int
 	size       int // octets of a segment
 	headerSize int
 
@@ -139,50 +155,51 @@ type Ring struct {
 	live     map[string]*list.Element // of Entry
 	order    *list.List               // of Entry, the earliest changed first
 	bytes    int                      // octets that the live records take
-	current  int                      // the segment that tells the story; -1 if none does yet
+	current  *segment                 // the one that tells the story; nil if none does yet
 	end      int                      // its first octet that is blank
 	moving   bool                     // current must not be appended to: it may have a torn end, or a rival
 	proven   bool                     // current is certain to be whole
 	sequence uint64                   // the highest ever used
-	inUse    uint64                   // that of current
 	erases   []uint32
-	lost     []bool // segments that failed since Open
-	segments []*segment
+	lost     []bool     // segments that failed since Open
+	found    []*segment // what is on the device
 	written  int64
+	used     int64
 	skipped  int
+	blank    bool
+	resized  bool
 }
 
 // rules are what the ring has learnt. Only tests change them, to show what each
 // is good for.
 type rules struct {
-	segments    int
+	segments    int  // at most
 	commit      bool // only a segment with a commit record is believed
 	commitFirst bool // the commit record stands before the snapshot
-	append      bool // Open goes on where the last one ended
-	eraseBest   bool // Open erases the segment that it has just read
+	append      bool // Put goes on where the last power cycle ended
+	eraseBest   bool // the first Put erases the segment that Open has read
 	blind       bool // nothing is read back
 }
 
-var shipped = rules{segments: 3, commit: true}
+var shipped = rules{segments: 4, commit: true}
 
-// Open reads the ring on dev and moves it to a fresh segment. A blank device
-// becomes an empty ring. It returns ErrForeign if there is something else on
-// the device, ErrGeometry if the device is too small, and ErrWornOut if no
-// segment takes the data, which OpenReadOnly can still read. On any other error
-// the device could not be read.
+// fewest is how many segments a ring needs.
+const fewest = 3
+
+// Open reads the ring on dev and writes nothing: the first Put does. A blank
+// device is an empty ring. It returns ErrForeign if there is something else on
+// the device, ErrGeometry if the device is too small; on any other error it
+// could not be read.
 func Open(dev Device) (*Ring, error) { return open(dev, shipped) }
 
-// OpenReadOnly reads the ring on dev and changes nothing. While another process
+// OpenReadOnly is Open for a ring that takes no Put. While another process
 // writes to dev, it may see the ring as it was a moment ago.
 func OpenReadOnly(dev Device) (*Ring, error) {
-	r, err := newRing(dev, shipped)
+	r, err := Open(dev)
 	if err != nil {
 		return nil, err
 	}
 	r.readOnly = true
-	if err := r.load(); err != nil {
-		return nil, err
-	}
 	return r, nil
 }
 
@@ -194,18 +211,24 @@ func open(dev Device, rules rules) (*Ring, error) {
 	if err := r.load(); err != nil {
 		return nil, err
 	}
-	if rules.append && r.current >= 0 {
-		return r, nil
-	}
-	if rules.eraseBest && r.current >= 0 {
-		err = r.move(r.current, r.order)
-	} else {
-		err = r.moveAnywhere(r.order)
-	}
-	if err != nil {
-		return nil, err
-	}
 	return r, nil
+}
+
+// Format makes an empty ring on dev, whatever there was. The erase counts of an
+// earlier ring are kept.
+func Format(dev Device) error {
+	r, err := newRing(dev, shipped)
+	if err != nil {
+		return err
+	}
+	if err := r.load(); err != nil && !errors.Is(err, ErrForeign) {
+		return err
+	}
+	r.current, r.found = nil, nil
+	for _, i := range r.targets()[1:] {
+		r.lost[i] = r.erase(r.slot(i)) != nil
+	}
+	return r.moveAnywhere(list.New())
 }
 
 // Size returns the octets of a device, in erase blocks of blockSize, on which n
@@ -220,44 +243,48 @@ func Size(n, maxRecord, blockSize int) int64 {
 const minSegment = 256
 
 func newRing(dev Device, rules rules) (*Ring, error) {
-	size := dev.Blocks() / rules.segments * dev.BlockSize()
+	n := min(rules.segments, dev.Blocks())
+	if n < min(fewest, rules.segments) {
+		n = rules.segments
+	}
+	size := dev.Blocks() / n * dev.BlockSize()
 	if size < minSegment || dev.BlockSize()%align != 0 {
 		return nil, fmt.Errorf("%w: %d erase blocks of %d octets; it takes %d segments of at least %d octets",
-			ErrGeometry, dev.Blocks(), dev.BlockSize(), rules.segments, minSegment)
+			ErrGeometry, dev.Blocks(), dev.BlockSize(), fewest, minSegment)
 	}
 	return &Ring{
-		dev: dev, rules: rules, size: size, headerSize: headerSize(rules.segments),
-		live: map[string]*list.Element{}, order: list.New(), current: -1, moving: true,
-		erases: make([]uint32, rules.segments), lost: make([]bool, rules.segments),
+		dev: dev, rules: rules, segments: n, size: size, headerSize: headerSize(n),
+		live: map[string]*list.Element{}, order: list.New(), moving: true,
+		erases: make([]uint32, n), lost: make([]bool, n),
 	}, nil
 }
 
 // load replays the best segment.
 func (r *Ring) load() error {
-	all, best, err := r.scan()
+	best, err := r.scan()
 	if err != nil {
 		return err
 	}
-	r.segments = all
-	r.countErases(all)
-	for _, s := range all {
+	r.countErases()
+	for _, s := range r.found {
 		r.sequence = max(r.sequence, s.header.sequence)
 		if best == nil && s.marked && !s.nascent {
-			r.skipped += max(1, s.skipped)
+			r.skipped += max(1, len(s.damaged))
 		}
 	}
 	if best == nil {
+		r.blank = r.skipped == 0
 		return nil
 	}
 	for _, rec := range best.story {
 		r.apply(r.order, r.live, Entry{rec.key, rec.entryValue()})
 	}
 	r.bytes = r.sizeOf(r.order)
-	r.current, r.inUse, r.proven = best.index, best.header.sequence, best.proven
-	r.skipped = best.skipped
-	r.end = best.end(r.headerSize)
+	r.current, r.proven = best, best.proven
+	r.skipped = len(best.damaged)
 	r.moving = !r.rules.append
-	best.story, best.body = nil, nil
+	best.forget()
+	r.end = best.fill
 	return nil
 }
 
@@ -299,17 +326,20 @@ func (r *Ring) entries() []Entry {
 func (r *Ring) Stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	bad := 0
+	st := Stats{
+		Records: r.order.Len(), LiveBytes: r.bytes, Capacity: r.capacity(), Segment: r.size,
+		Programmed: r.written, Used: r.used, Erases: append([]uint32(nil), r.erases...),
+		Skipped: r.skipped, Blank: r.blank, Resized: r.resized,
+	}
+	if r.current != nil {
+		st.Sequence = r.current.header.sequence
+	}
 	for _, lost := range r.lost {
 		if lost {
-			bad++
+			st.Bad++
 		}
 	}
-	return Stats{
-		Records: r.order.Len(), LiveBytes: r.bytes, Capacity: r.capacity(),
-		Programmed: r.written, Erases: append([]uint32(nil), r.erases...),
-		Sequence: r.inUse, Skipped: r.skipped, Bad: bad,
-	}
+	return st
 }
 
 // capacity keeps a snapshot, with all that stands around it, within half of a

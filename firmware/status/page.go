@@ -21,7 +21,7 @@ func Page(r *Report, now time.Time) []byte {
 	p.lan(r.LAN)
 	p.ring(r.Ring)
 	p.events(r.Events)
-	p.raw("</main>\n")
+	p.raw("<footer class=soft><a href=/metrics>Metrics</a> for Prometheus</footer>\n</main>\n")
 	return p.b.Bytes()
 }
 
@@ -45,6 +45,8 @@ th,td{text-align:left;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(
 th{font-weight:600;color:var(--soft);font-size:.85rem}
 dl{display:grid;grid-template-columns:9.5rem 1fr;gap:.2rem 1.2rem;margin:0}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}.text{white-space:normal;width:100%}
+@media(max-width:32rem){dl{grid-template-columns:7.2rem 1fr;gap:.2rem .8rem}}
+footer{margin-top:2.5rem;font-size:.85rem}a{color:inherit}
 </style>
 <main>
 `
@@ -139,33 +141,59 @@ func (p *page) lan(l LAN) {
 }
 
 func (p *page) lease(e Lease) {
-	state, left := e.State, p.left(e.Until)
-	switch {
-	case state == "bound" && !e.Until.IsZero() && e.Until.Before(p.now):
-		state = "expired"
-	case !e.Heard:
+	state := e.stateAt(p.now)
+	if !e.Heard && state != expired {
 		state += ", not heard since the reboot"
 	}
-	p.raw("<tr><td>", esc(orNone(e.Addr)), "<td>", esc(cmp.Or(e.Name, "–")), "<td>", left,
+	p.raw("<tr><td>", esc(orNone(e.Addr)), "<td>", esc(cmp.Or(e.Name, "–")), "<td>", p.left(e.Until),
 		"<td>", esc(state), "<td>", esc(e.HW), "\n")
+}
+
+// The states that a Lease goes through without anybody's doing.
+const (
+	bound   = "bound"
+	expired = "expired"
+)
+
+func (e Lease) stateAt(now time.Time) string {
+	if e.State == bound && !e.Until.IsZero() && e.Until.Before(now) {
+		return expired
+	}
+	return e.State
 }
 
 func (p *page) ring(g Ring) {
 	p.raw("<h2>Lease ring</h2>\n")
 	if g.Trouble != "" {
-		p.trouble("Leases are not kept over a reboot, and are therefore short: " + g.Trouble)
+		p.trouble("Leases are not kept over a reboot, and are therefore short; this is tried again every minute: " + g.Trouble)
+	}
+	if g.Sparing != "" {
+		p.trouble("New devices get short leases that a reboot forgets: " + g.Sparing)
 	}
 	p.raw("<dl>\n")
 	if len(g.Erases) == 0 {
 		p.field("Kept in", "memory only")
 	} else {
 		p.field("Kept in", g.Path)
-		p.field("Records", fmt.Sprintf("%d, in %d of %d octets", g.Records, g.Live, g.Capacity))
-		p.field("Written since start", fmt.Sprintf("%d octets", g.Programmed))
-		p.field("Erased", erases(g.Erases))
+		p.field("Records", fmt.Sprintf("%s, in %s of %s octets", group(g.Records), group(g.Live), group(g.Capacity)))
+		p.wear(g)
 		p.health(g)
 	}
+	if g.Lent > 0 {
+		p.field("Not kept", count(g.Lent, "lease")+", in memory only")
+	}
 	p.raw("</dl>\n")
+}
+
+func (p *page) wear(g Ring) {
+	p.field("Written", count(g.Programmed, "octet")+" since the start")
+	p.field("Erased", erases(g))
+	if g.Burst > 0 {
+		p.field("Wear budget", budget(g))
+	}
+	if g.Cycles > 0 {
+		p.field("Lasts", lasts(g.Pace))
+	}
 }
 
 func (p *page) health(g Ring) {
@@ -260,6 +288,73 @@ func join(list []netip.Addr) string {
 	return strings.Join(words, ", ")
 }
 
-func erases(n []uint32) string {
-	return fmt.Sprintf("%d to %d times each of %d segments", slices.Min(n), slices.Max(n), len(n))
+func erases(g Ring) string {
+	low, high := slices.Min(g.Erases), slices.Max(g.Erases)
+	times := count(low, "time")
+	if low < high {
+		times = fmt.Sprintf("%s to %s", group(low), count(high, "time"))
+	}
+	text := fmt.Sprintf("%s each of %d segments", times, len(g.Erases))
+	if g.Cycles > 0 {
+		text += ", good for " + group(g.Cycles)
+	}
+	return text
+}
+
+// recordSize is what a lease takes where none is there to tell.
+const recordSize = 64
+
+// budget counts in leases: octets mean nothing to people, and a part of the
+// credit would look like a part of the flash.
+func budget(g Ring) string {
+	size := int64(recordSize)
+	if g.Records > 0 {
+		size = int64(max(g.Live/g.Records, 1))
+	}
+	now, daily, years := roughly(g.Credit/size), roughly(g.PerDay/size), count(g.Years, "year")
+	if now < 1 {
+		return fmt.Sprintf("used up; about %s a day for %s", count(daily, "new lease"), years)
+	}
+	return fmt.Sprintf("about %s now, and %s a day for %s", count(now, "new lease"), group(daily), years)
+}
+
+// roughly leaves n two digits that are not 0.
+func roughly(n int64) int64 {
+	unit := int64(1)
+	for n/unit >= 100 {
+		unit *= 10
+	}
+	return n / unit * unit
+}
+
+func lasts(years float64) string {
+	switch {
+	case years > 100:
+		return "more than 100 years at this pace"
+	case years >= 1:
+		return count(int(years), "year") + " at this pace"
+	case years > 0:
+		return "less than a year at this pace"
+	}
+	return "not known yet"
+}
+
+type integer interface{ int | int64 | uint32 }
+
+// count says how many there are: "1 lease", "2 leases".
+func count[N integer](n N, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return group(n) + " " + what
+}
+
+// group sets the thousands of n, which is not below 0, apart: "32 000". The
+// spaces do not break.
+func group[N integer](n N) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "\u00a0" + s[i:]
+	}
+	return s
 }

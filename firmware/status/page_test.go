@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"html"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -47,8 +48,9 @@ func example() *Report {
 			Domain: "isp.example", Renew: in(45 * time.Second), Expires: in(25 * time.Hour),
 		},
 		Ring: Ring{
-			Path: "/etc/leasehold.ring", Records: 6, Live: 288, Capacity: 32000,
-			Programmed: 440, Erases: []uint32{4, 5, 4},
+			Path: "/etc/leasehold.ring", Records: 6, Live: 288, Capacity: 32000, Segment: 16384,
+			Programmed: 4400, Erases: []uint32{12, 13, 13, 12},
+			Cycles: 10000, Years: 10, Credit: 337_200, Burst: 344_000, PerDay: 344_000, Pace: 412.5,
 		},
 		Events: []Event{
 			{in(-2 * time.Hour), "WAN: bound to 203.0.113.7 by 203.0.113.2 for 25 h"},
@@ -68,32 +70,47 @@ func troubled() *Report {
 	return r
 }
 
-func TestPageGolden(t *testing.T) {
+// sparing has used its budget up.
+func sparing() *Report {
+	r := example()
+	r.Ring.Credit, r.Ring.Pace, r.Ring.Lent = -700, 12.9, 3
+	r.Ring.Sparing = "more was written today than the flash can take for 10 years"
+	return r
+}
+
+// goldens are the reports whose page and metrics are kept in testdata.
+func goldens() map[string]*Report {
 	renewing := example()
 	renewing.WAN.State, renewing.WAN.Renew, renewing.WAN.Expires = "RENEWING", in(-time.Minute), time.Time{}
 	renewing.WAN.DNS, renewing.WAN.Gateway = nil, netip.Addr{}
-	renewing.Ring.Damaged = 2
+	renewing.Ring.Damaged, renewing.Ring.Pace = 2, 0
 	worn := example()
-	worn.Ring.Bad = 1
-	for name, r := range map[string]*Report{
-		"example": example(), "troubled": troubled(), "renewing": renewing, "worn": worn, "zero": {},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := string(Page(r, noon))
-			file := filepath.Join("testdata", name+".html")
-			if *update {
-				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("Page differs from %s (-update writes it anew): %s", file, firstDifference(got, string(want)))
-			}
-		})
+	worn.Ring.Bad, worn.Ring.Pace = 1, 0.2
+	return map[string]*Report{
+		"example": example(), "troubled": troubled(), "sparing": sparing(), "renewing": renewing, "worn": worn, "zero": {},
+	}
+}
+
+func TestPageGolden(t *testing.T) {
+	for name, r := range goldens() {
+		t.Run(name, func(t *testing.T) { golden(t, name+".html", string(Page(r, noon))) })
+	}
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("this differs from %s (-update writes it anew): %s", file, firstDifference(got, string(want)))
 	}
 }
 
@@ -121,7 +138,6 @@ func TestPageEscapesEveryField(t *testing.T) {
 	r := troubled()
 	full := example()
 	r.LAN.Leases, r.Ring, r.WAN = full.LAN.Leases, full.Ring, full.WAN
-	r.Ring.Trouble, r.WAN.Trouble = "x", "x"
 	var said []string
 	infect(reflect.ValueOf(r).Elem(), &said)
 	if len(said) < 15 {
@@ -212,6 +228,98 @@ func TestPageLeavesTheReportAlone(t *testing.T) {
 	Page(r, noon)
 	if !reflect.DeepEqual(r, example()) {
 		t.Error("Page changed the report, which others read at the same time")
+	}
+}
+
+func TestErases(t *testing.T) {
+	for _, tc := range []struct {
+		cycles int
+		erases []uint32
+		want   string
+	}{
+		{0, []uint32{0, 0, 0}, "0 times each of 3 segments"},
+		{0, []uint32{1, 0, 0}, "0 to 1 time each of 3 segments"},
+		{0, []uint32{1, 1}, "1 time each of 2 segments"},
+		{10000, []uint32{13, 12, 12, 13}, "12 to 13 times each of 4 segments, good for 10~000"},
+		{100000, []uint32{999, 1000}, "999 to 1~000 times each of 2 segments, good for 100~000"},
+	} {
+		if got := erases(Ring{Cycles: tc.cycles, Erases: tc.erases}); got != spaced(tc.want) {
+			t.Errorf("erases(%d, %d) = %q; want %q", tc.cycles, tc.erases, got, tc.want)
+		}
+	}
+}
+
+// spaced writes the spaces that do not break, which look like others.
+func spaced(s string) string { return strings.ReplaceAll(s, "~", "\u00a0") }
+
+func TestBudget(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		g    Ring
+		want string
+	}{
+		{"before there are records", Ring{Years: 10, Credit: 64 * 130, PerDay: 64 * 120},
+			"about 130 new leases now, and 120 a day for 10 years"},
+		{"by the size of the records", Ring{Records: 2, Live: 96, Years: 10, Credit: 48 * 1555, PerDay: 48 * 7188},
+			"about 1~500 new leases now, and 7~100 a day for 10 years"},
+		{"for one", Ring{Years: 1, Credit: 127, PerDay: 64}, "about 1 new lease now, and 1 a day for 1 year"},
+		{"too little for a lease", Ring{Years: 5, Credit: 63, PerDay: 64}, "used up; about 1 new lease a day for 5 years"},
+		{"more than used up", Ring{Years: 5, Credit: -6400, PerDay: 6400}, "used up; about 100 new leases a day for 5 years"},
+		{"records of nothing", Ring{Records: 3, Years: 5, PerDay: 99}, "used up; about 99 new leases a day for 5 years"},
+	} {
+		if got := budget(tc.g); got != spaced(tc.want) {
+			t.Errorf("%s: budget = %q; want %q", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestLasts(t *testing.T) {
+	for _, tc := range []struct {
+		years float64
+		want  string
+	}{
+		{0, "not known yet"},
+		{math.NaN(), "not known yet"},
+		{0.99, "less than a year at this pace"},
+		{1, "1 year at this pace"},
+		{12.9, "12 years at this pace"},
+		{100, "100 years at this pace"},
+		{100.1, "more than 100 years at this pace"},
+		{math.Inf(1), "more than 100 years at this pace"},
+	} {
+		if got := lasts(tc.years); got != tc.want {
+			t.Errorf("lasts(%v) = %q; want %q", tc.years, got, tc.want)
+		}
+	}
+}
+
+func TestGroup(t *testing.T) {
+	for n, want := range map[int64]string{
+		0: "0", 999: "999", 1000: "1~000", 32712: "32~712", 100000: "100~000", 1<<63 - 1: "9~223~372~036~854~775~807",
+	} {
+		if got := group(n); got != spaced(want) {
+			t.Errorf("group(%d) = %q; want %q", n, got, want)
+		}
+	}
+}
+
+func TestPageOfALeaseThatEndedUnheard(t *testing.T) {
+	r := example()
+	r.LAN.Leases = []Lease{{State: "bound", Until: in(-time.Second)}}
+	if page := string(Page(r, noon)); !strings.Contains(page, "<td>expired<td>") {
+		t.Error("the lease is not shown as expired")
+	}
+}
+
+// A ring that is not told how much its flash takes says nothing of it.
+func TestPageWithoutABudget(t *testing.T) {
+	r := example()
+	r.Ring.Cycles, r.Ring.Burst = 0, 0
+	page := string(Page(r, noon))
+	for _, bad := range []string{"Wear budget", "Lasts", "good for"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page has %q", bad)
+		}
 	}
 }
 

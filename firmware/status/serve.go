@@ -20,9 +20,9 @@ const (
 	atOnce     = 8               // connections; more wait to be accepted
 )
 
-// Serve answers requests for the page on l until ctx ends, and closes l. report
-// may be called by several goroutines. A panic in one of them becomes a panic of
-// Serve, where the caller can contain it.
+// Serve answers requests for the page and the metrics on l until ctx ends, and
+// closes l. report may be called by several goroutines. A panic in one of them
+// becomes a panic of Serve, where the caller can contain it.
 func Serve(ctx context.Context, l net.Listener, report func() *Report) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
@@ -84,10 +84,12 @@ func respond(method, target string, err error, report func() *Report) response {
 		return plain("400 Bad Request", err.Error())
 	case method != "GET" && method != "HEAD":
 		return plain("405 Method Not Allowed", "this page can only be read")
-	case path != "/":
-		return plain("404 Not Found", "there is only one page here: /")
+	case path == "/":
+		return newResponse("200 OK", "text/html; charset=utf-8", Page(report(), time.Now()))
+	case path == "/metrics":
+		return newResponse("200 OK", "text/plain; version=0.0.4; charset=utf-8", Metrics(report(), time.Now()))
 	}
-	return newResponse("200 OK", "text/html; charset=utf-8", Page(report(), time.Now()))
+	return plain("404 Not Found", "there are only / and /metrics here")
 }
 
 func plain(status, text string) response {

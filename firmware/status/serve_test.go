@@ -96,9 +96,14 @@ func TestAnswer(t *testing.T) {
 		{"GET / HTTP/1.1", 200, "<!doctype html>"},
 		{"GET /?refresh=1 HTTP/1.1", 200, "<!doctype html>"},
 		{"HEAD / HTTP/1.1", 200, ""},
-		{"GET /favicon.ico HTTP/1.1", 404, "only one page"},
+		{"GET /metrics HTTP/1.1", 200, "# HELP leasehold_build_info "},
+		{"GET /metrics?name[]=x HTTP/1.1", 200, "# HELP leasehold_build_info "},
+		{"HEAD /metrics HTTP/1.1", 200, ""},
+		{"POST /metrics HTTP/1.1", 405, "can only be read"},
+		{"GET /metrics/ HTTP/1.1", 404, "only / and /metrics"},
+		{"GET /favicon.ico HTTP/1.1", 404, "only / and /metrics"},
 		{"HEAD /favicon.ico HTTP/1.1", 404, ""},
-		{"GET /../etc/passwd HTTP/1.1", 404, "only one page"},
+		{"GET /../etc/passwd HTTP/1.1", 404, "only / and /metrics"},
 		{"POST / HTTP/1.1", 405, "can only be read"},
 		{"DELETE /x HTTP/1.1", 405, "can only be read"},
 		{"get / HTTP/1.1", 405, "can only be read"},
@@ -144,9 +149,17 @@ func TestAnswerForbidsScripts(t *testing.T) {
 	}
 }
 
+func TestMetricsSayTheirFormat(t *testing.T) {
+	res, _ := ask(t, "GET /metrics HTTP/1.1\r\nHost: 192.168.1.1\r\n\r\n")
+	if got, want := res.Header.Get("Content-Type"), "text/plain; version=0.0.4; charset=utf-8"; got != want {
+		t.Errorf("Content-Type: %s; want %s", got, want)
+	}
+}
+
 func FuzzRequest(f *testing.F) {
 	f.Add("GET / HTTP/1.0\r\n\r\n")
 	f.Add("HEAD / HTTP/1.1\r\nHost: 192.168.1.1\r\n\r\n")
+	f.Add("GET /metrics HTTP/1.1\r\nHost: [fe80::1]:80\r\n\r\n")
 	f.Add("POST /x HTTP/1.1\nContent-Length: 1\n\nx")
 	f.Add("GET http://router/ HTTP/1.1\r\n\r\n")
 	f.Add("\x16\x03\x01\x00\x00")

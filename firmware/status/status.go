@@ -1,7 +1,8 @@
-// Package status is the router's page: one Report, shown as plain HTML without
-// scripts. It knows no DHCP; firmware/router fills in the Report.
+// Package status is the router's page: one Report, shown to people as plain
+// HTML without scripts, and to Prometheus as metrics. It knows no DHCP;
+// firmware/router fills in the Report.
 //
-// The page is served by a responder of our own that speaks just enough
+// Both are served by a responder of our own that speaks just enough
 // HTTP/1.0. net/http would add 0.75 MB (xz, mipsle) to a binary of 1 MB on
 // routers with 8 MB of flash, and html/template another 0.5 MB; so every text
 // passes through esc, and a test puts a script into each field.
@@ -12,7 +13,7 @@ import (
 	"time"
 )
 
-// A Report is all that the page shows. It is not changed once it is published.
+// A Report is all that there is to show. It is not changed once it is published.
 // Times are shown as durations from now, since a router does not know the date.
 type Report struct {
 	Version string
@@ -66,12 +67,22 @@ type Ring struct {
 	Path       string
 	Trouble    string // why nothing can be kept; "" when it can
 	Records    int
-	Live       int // octets that the records take
-	Capacity   int // octets that they may take
-	Programmed int64
-	Erases     []uint32 // of each segment
+	Live       int      // octets that the records take
+	Capacity   int      // octets that they may take
+	Segment    int      // octets of a segment
+	Programmed int64    // octets since the start
+	Erases     []uint32 // of each segment, over its life
 	Damaged    int      // records that were skipped
 	Bad        int      // segments that no longer hold data
+
+	Cycles  int     // erases that a segment is good for, as configured
+	Years   int     // the lifetime, as configured
+	Credit  int64   // octets that may be written at once now; below 0: new clients wait for it to recover
+	Burst   int64   // the most that Credit gets to; 0: there is no budget
+	PerDay  int64   // octets that may be written a day, for ever
+	Pace    float64 // years that the flash lasts at the pace since the start; 0: too early to say
+	Lent    int     // leases that are kept in memory only
+	Sparing string  // why new clients get short leases kept in memory only; "" when they do not
 }
 
 // An Event is something that happened, in words.

@@ -58,6 +58,10 @@ const (
 	Stuck                        // Erase does nothing and returns no error
 )
 
+func (f Fault) String() string {
+	return [...]string{"works", "fails to program", "fails to erase", "does not take the program", "does not erase"}[f]
+}
+
 // eraseSteps are the places within an erase where power can be cut.
 const eraseSteps = 4
 

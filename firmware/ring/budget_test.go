@@ -1,0 +1,85 @@
+package ring
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"leasehold/firmware/flash/flashtest"
+)
+
+var epoch = time.Unix(0, 0)
+
+// sixteen is a ring of four segments of 64 KiB.
+var sixteen = Stats{Segment: 64 << 10, Erases: make([]uint32, 4)}
+
+func TestBudgetIsALifetimeInDays(t *testing.T) {
+	b := NewBudget(epoch, sixteen, 10_000, 3650*day)
+	if want := int64(4 * 10_000 * 65536 / 3650); b.PerDay != want {
+		t.Errorf("PerDay = %d; want %d", b.PerDay, want)
+	}
+	if got := b.Credit(epoch, 0); got != 32<<10 {
+		t.Errorf("at the start, Credit = %d; want half a segment", got)
+	}
+}
+
+func TestBudgetEarnsAndPays(t *testing.T) {
+	b := NewBudget(epoch, sixteen, 1000, 3650*day) // 71820 octets a day
+	steps := []struct {
+		at   time.Duration
+		used int64
+		want int64
+	}{
+		{0, 0, 32768},
+		{0, 768, 32000},
+		{6 * time.Hour, 768, 32000 + 17955},
+		{6 * time.Hour, 100_768, 32000 + 17955 - 100_000},
+		{30 * time.Hour, 100_768, 32000 + 17955 - 100_000 + 71820},
+		{30 * day, 100_768, 71820},           // no more than a day's worth
+		{30*day - time.Hour, 100_768, 68827}, // time that runs backwards is no trouble
+	}
+	for _, s := range steps {
+		if got := b.Credit(epoch.Add(s.at), s.used); got < s.want-2 || got > s.want+2 {
+			t.Errorf("at %v, with %d used: Credit = %d; want %d", s.at, s.used, got, s.want)
+		}
+	}
+}
+
+func TestSmallBudgetSavesUpForASegment(t *testing.T) {
+	b := NewBudget(epoch, sixteen, 10, 36500*day)
+	if b.Burst != 64<<10 {
+		t.Errorf("Burst = %d; want a segment", b.Burst)
+	}
+}
+
+func TestYears(t *testing.T) {
+	s := Stats{Segment: 1000, Erases: []uint32{100, 100, 100, 100}}
+	if got := s.Years(1100, day); got != 0 {
+		t.Errorf("Years = %v although nothing was used; want 0: not known", got)
+	}
+	s.Used = 40_000 // a hundredth of what is left, in a year
+	if got := s.Years(1100, 365*day); math.Abs(got-100) > 0.01 {
+		t.Errorf("Years = %v; want 100", got)
+	}
+	s.Erases = []uint32{1100, 1200, 1100, 1100}
+	if got := s.Years(1100, day); got != 0 {
+		t.Errorf("Years = %v for a ring past its life; want 0", got)
+	}
+}
+
+// Promise 8: what is used up accounts for every erase.
+func TestUsedAccountsForEveryErase(t *testing.T) {
+	for _, g := range geometries {
+		nor := flashtest.New(g.blockSize, g.blocks)
+		used, segment := int64(0), 0
+		for boot := range 30 {
+			r := reopen(t, nor)
+			work(t, r, boot*5)
+			s := r.Stats()
+			used, segment = used+s.Used, s.Segment
+		}
+		if erases := sum(segmentErases(t, nor)); int64(erases-1)*int64(segment) > used {
+			t.Errorf("%v: %d erases of %d octets; %d used", g, erases, segment, used)
+		}
+	}
+}
