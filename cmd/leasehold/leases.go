@@ -24,6 +24,7 @@ import (
 // if some of it cannot be read, after it has printed the rest.
 func runLeases(now time.Time, flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	format := flags.String("f", "table", "`format`: table, json or dnsmasq")
+	end := atEnd(flags)
 	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
@@ -31,11 +32,11 @@ func runLeases(now time.Time, flags *flag.FlagSet, args []string, stdout io.Writ
 	if !ok {
 		return fmt.Errorf("leases: no format %q; there are table, json and dnsmasq", *format)
 	}
-	path := flags.Arg(0)
-	if path == "" {
-		path = ringOf(defaultConfig)
+	at, err := place(flags.Arg(0), *end)
+	if err != nil {
+		return err
 	}
-	list, err := router.ReadRing(path)
+	list, err := router.ReadRing(at)
 	if err != nil {
 		return err
 	}
@@ -43,15 +44,9 @@ func runLeases(now time.Time, flags *flag.FlagSet, args []string, stdout io.Writ
 		return err
 	}
 	if bad := len(list.Bad) + list.Health.Damaged; bad > 0 {
-		return fmt.Errorf("%s: %s cannot be read", path, count(bad, "record"))
+		return fmt.Errorf("%v: %s cannot be read", at, count(bad, "record"))
 	}
 	return nil
-}
-
-// ringOf returns the ring of the router that a configuration makes.
-func ringOf(path string) string {
-	cfg, _ := load(path)
-	return cfg.Ring.Path
 }
 
 var formats = map[string]func(time.Time, router.Listing) []byte{

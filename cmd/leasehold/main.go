@@ -25,11 +25,16 @@ commands:
   check [FILE]         say what is wrong with a configuration, and what is in force
   leases [-f FORMAT] [RING]
                        print the leases in a ring; FORMAT is table, json or dnsmasq
+  ring info [RING]     say what stands where in a ring
+  ring verify [RING]   read all of it, and name the places that are damaged
+  ring format [-force] RING
+                       make an empty ring; -force: also where there is something else
   version              print the version
 
-FILE is ` + defaultConfig + ` where none is given, and RING the ring that
-it names; a router without that file serves 192.168.1.1/24 on br-lan. SIGHUP
-has it read again.
+FILE is ` + defaultConfig + ` where none is given; a router without that
+file serves 192.168.1.1/24 on br-lan. SIGHUP has it read again. RING is a plain
+file, mtd:NAME or /dev/mtdN, with -at-end 256k only the end of that partition;
+where none is given it is the ring that FILE names.
 `
 
 const defaultConfig = "/etc/config/leasehold"
@@ -58,6 +63,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return runRouter(flags, args, stderr)
 	case "check":
 		return runCheck(flags, args, stdout)
+	case "ring":
+		return runRing(flags, args, stdout)
 	case "leases":
 		return runLeases(time.Now(), flags, args, stdout)
 	case "version":
@@ -67,7 +74,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		fmt.Fprint(stdout, usage)
 		return nil
 	}
-	return fmt.Errorf("no command %q; there are run, check, leases, version and help", command)
+	return fmt.Errorf("no command %q; there are run, check, leases, ring, version and help", command)
 }
 
 func runRouter(flags *flag.FlagSet, args []string, stderr io.Writer) error {

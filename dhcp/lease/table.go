@@ -49,10 +49,12 @@ type Slot struct {
 	State   State
 	Until   time.Time // when the State ends and the address is free
 	Heard   bool      // the holder was heard since we started
+	Kept    bool      // the Binding is on flash as it stands here
 
 	offered  dhcp.ID   // to whom, while Offered
 	promised time.Time // while Offered or Bound: the client may be told until then that it is Bound
 	granted  time.Time // while Bound: the holder was told that the address is its own until then
+	silent   time.Time // until then nobody is taken to use the address, since nobody answered for it
 	index    int       // in Table.due, or -1
 }
 
@@ -251,13 +253,55 @@ func (t *Table) Unhold(now time.Time, id dhcp.ID) {
 // Bind is to be called once b is durable. The client's earlier address, if it
 // had another one, becomes free.
 func (t *Table) Bind(now time.Time, b Binding) {
-	t.bind(now, b, now.Add(b.Grant)).Heard = true
+	s := t.bind(now, b, now.Add(b.Grant))
+	s.Heard, s.Kept = true, true
+}
+
+// Lend is Bind for a binding that is not on flash. A record of the same client
+// and address that is there stays in force: it will hold again.
+func (t *Table) Lend(now time.Time, b Binding) {
+	kept := t.Keeps(b.Addr, b.ID)
+	if kept {
+		grant := b.Grant
+		b = t.slots[b.Addr].Binding
+		b.Grant = grant
+	}
+	s := t.bind(now, b, now.Add(b.Grant))
+	s.Heard, s.Kept = true, kept
+}
+
+// Keeps reports whether the binding of a to the client is on flash.
+func (t *Table) Keeps(a netip.Addr, id dhcp.ID) bool {
+	s := t.slots[a]
+	return s != nil && s.Kept && s.ID == id
 }
 
 // Recall puts back what was read from flash at boot: one full term, during
 // which we wait to hear from the client.
 func (t *Table) Recall(now time.Time, b Binding) {
-	t.bind(now, b, now.Add(b.Term)).Heard = false
+	s := t.bind(now, b, now.Add(b.Term))
+	s.Heard, s.Kept = false, true
+}
+
+// Using reports whether the client has been heard to hold a, since we started.
+func (t *Table) Using(now time.Time, a netip.Addr, id dhcp.ID) bool {
+	s := t.slots[a]
+	return s != nil && s.State == Bound && s.ID == id && s.Heard && now.Before(s.Until)
+}
+
+// Heard reports whether the holder of a was heard since we started.
+func (t *Table) Heard(a netip.Addr) bool {
+	s := t.slots[a]
+	return s != nil && s.State == Bound && s.Heard
+}
+
+// Silent notes that nobody answered for a; until then that is taken to hold.
+func (t *Table) Silent(a netip.Addr, until time.Time) { t.slot(a).silent = until }
+
+// IsSilent reports whether a is taken to be used by nobody.
+func (t *Table) IsSilent(now time.Time, a netip.Addr) bool {
+	s := t.slots[a]
+	return s != nil && now.Before(s.silent)
 }
 
 func (t *Table) bind(now time.Time, b Binding, until time.Time) *Slot {
@@ -285,7 +329,7 @@ func (t *Table) forget(s *Slot) {
 	if t.byID[s.ID] == s {
 		delete(t.byID, s.ID)
 	}
-	s.Binding = Binding{Addr: s.Addr}
+	s.Binding, s.Kept = Binding{Addr: s.Addr}, false
 	if s.State == Bound {
 		s.State, s.promised = Free, time.Time{}
 		t.setUntil(s, time.Time{})
@@ -314,8 +358,21 @@ func (t *Table) Decline(now time.Time, a netip.Addr, id dhcp.ID, until time.Time
 	if s == nil || now.Before(s.promised) || !(s.State == Bound && s.ID == id || s.State == Offered && s.offered == id) {
 		return false
 	}
+	t.quarantine(s, until)
+	return true
+}
+
+// Seize takes a out of use until the given time, as Decline does, because we
+// found somebody using it. Where it was promised, nothing happens.
+func (t *Table) Seize(now time.Time, a netip.Addr, until time.Time) {
+	if s := t.slot(a); !now.Before(s.promised) {
+		t.quarantine(s, until)
+	}
+}
+
+func (t *Table) quarantine(s *Slot, until time.Time) {
 	t.unlist(s)
-	s.State = Declined
+	s.State, s.silent = Declined, time.Time{}
 	t.setUntil(s, until)
 	t.declined = append(t.declined, s)
 	if len(t.declined) > max(1, t.pool.Size()/4) {
@@ -324,7 +381,6 @@ func (t *Table) Decline(now time.Time, a netip.Addr, id dhcp.ID, until time.Time
 		first.State = Free
 		t.setUntil(first, time.Time{})
 	}
-	return true
 }
 
 // All yields a slot for every address that was ever held, in no particular order.

@@ -11,6 +11,7 @@ const (
 	Renewed
 	Rebooted
 	Informed
+	Probing
 
 	NotThisNetwork
 	NotOurs
@@ -39,6 +40,7 @@ var texts = [...]string{
 	Renewed:  "renewed",
 	Rebooted: "kept its address over a reboot",
 	Informed: "informed",
+	Probing:  "asking first who uses the address",
 
 	NotThisNetwork:     "address belongs to another network",
 	NotOurs:            "address is not ours to give",

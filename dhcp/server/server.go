@@ -6,6 +6,10 @@
 // opens no socket, writes nothing, reads no clock and starts no goroutine;
 // firmware/router does.
 //
+// What cannot be kept on flash is lent: for ten minutes at most, from memory, and
+// after an ARP probe, since the next power cut forgets it. Remember says what
+// can be kept; BeWary, that something may have been forgotten.
+//
 // The server is authoritative for its network unless it is told otherwise: a
 // client that it has no record of keeps the address it asks for if that address
 // is free, and hears DHCPNAK if it is not. That deviates from RFC 2131, section
@@ -31,6 +35,11 @@ const (
 	holdTime = time.Minute
 	// declineTime is how long an address that was found in use stays unused.
 	declineTime = time.Hour
+	// LentTerm is the longest that an address is lent: granted by a binding that
+	// is kept in memory only. A power cut forgets it, and it is over soon after.
+	LentTerm = 10 * time.Minute
+	// silence is how long an ARP probe that nobody answered counts.
+	silence = time.Minute
 	// shortestGrant is the least that a client can ask for (option 51).
 	shortestGrant = 2 * time.Minute
 )
@@ -59,6 +68,8 @@ type Host struct {
 
 // A Decision is the answer to one message, to be carried out in field order.
 type Decision struct {
+	Probe netip.Addr     // ask by ARP who uses it, tell Probed, and Handle the message once more
+	Lend  *lease.Binding // is kept in memory only; to be given to Lent BEFORE Reply is sent
 	Bind  *lease.Binding // must be on flash BEFORE Reply is sent, and be given to Bound in between
 	Free  netip.Addr     // what Bind's client held until now: may be forgotten after Bind is on flash
 	Reply *dhcp.Datagram // to be sent
@@ -68,9 +79,20 @@ type Decision struct {
 	Addr   netip.Addr // the address that it was about
 }
 
+// Memory says what can be kept over a power cut.
+type Memory int
+
+const (
+	KeepsAll     Memory = iota // every binding
+	KeepsKnown                 // those that are kept already, as they are; what is new is lent
+	KeepsNothing               // everything is lent
+)
+
 // A Server serves one network. It belongs to one goroutine.
 type Server struct {
 	cfg      Config
+	memory   Memory
+	wary     time.Time // until then addresses may be in use that we know nothing of
 	table    *lease.Table
 	byHW     map[dhcp.HWAddr]*Host
 	reserved map[netip.Addr]*Host
@@ -105,13 +127,40 @@ func (s *Server) Reconfigure(cfg Config) {
 // Table is the server's memory, to be read.
 func (s *Server) Table() *lease.Table { return s.table }
 
-// Recall takes a binding that was read from flash at boot. It reports false,
-// and does nothing, where the address is not of the network that is served.
+// Recall takes a binding that was read from flash. It reports false, and does
+// nothing, where the address is not of the network that is served, or the client
+// or another on this address was heard since we started.
 func (s *Server) Recall(now time.Time, b lease.Binding) bool {
 	if !s.cfg.Addr.Contains(b.Addr) {
 		return false
 	}
+	held, known := s.table.Holder(b.ID)
+	if known && held.Heard || s.table.Heard(b.Addr) {
+		return false
+	}
 	s.table.Recall(now, b)
+	return true
+}
+
+// Remember says what can be kept from now on.
+func (s *Server) Remember(m Memory) { s.memory = m }
+
+// BeWary says that until then addresses may be in use that are not recorded:
+// each is probed before it is given to a client that was not heard on it.
+func (s *Server) BeWary(until time.Time) { s.wary = until }
+
+// Lent says that the address is the client's from now on.
+func (s *Server) Lent(now time.Time, b lease.Binding) { s.table.Lend(now, b) }
+
+// Probed says who answered for an address that a Decision about d asked to
+// probe; the zero HWAddr: nobody. Where it is somebody else than the sender of
+// d, the address is taken out of use, and Probed reports true.
+func (s *Server) Probed(now time.Time, d dhcp.Datagram, a netip.Addr, user dhcp.HWAddr) (taken bool) {
+	if hw, _ := dhcp.ClientHW(d.Msg); user == (dhcp.HWAddr{}) || user == hw {
+		s.table.Silent(a, now.Add(silence))
+		return false
+	}
+	s.table.Seize(now, a, now.Add(declineTime))
 	return true
 }
 
@@ -133,7 +182,8 @@ type query struct {
 	dhcp.Datagram
 	id   dhcp.ID
 	hw   dhcp.HWAddr
-	host *Host // nil: not configured
+	host *Host         // nil: not configured
+	most time.Duration // that may be granted; zero: as configured
 }
 
 func (s *Server) decide(now time.Time, q query) Decision {
@@ -178,7 +228,34 @@ func (s *Server) discover(now time.Time, q query) Decision {
 		return Decision{Why: PoolFull}
 	}
 	s.table.Hold(now, a, q.id, now.Add(holdTime))
+	if s.unsure(now, a, q.id) {
+		return Decision{Probe: a, Why: Probing, Addr: a}
+	}
+	q.most = s.most(a, q.id)
 	return Decision{Reply: s.reply(q, dhcpv4.MessageTypeOffer, a), Why: Offer, Addr: a}
+}
+
+// lends reports whether a could not be bound to the client, only be lent to it.
+func (s *Server) lends(a netip.Addr, id dhcp.ID) bool {
+	return s.memory == KeepsNothing || s.memory == KeepsKnown && !s.table.Keeps(a, id)
+}
+
+// most is the longest grant that what can be kept allows; zero: any.
+func (s *Server) most(a netip.Addr, id dhcp.ID) time.Duration {
+	switch {
+	case s.lends(a, id):
+		return LentTerm
+	case s.memory == KeepsKnown:
+		held, _ := s.table.Holder(id)
+		return held.Term
+	}
+	return 0
+}
+
+// unsure reports whether a is to be probed before it is given to the client: if
+// what we know of it, or will know after a power cut, may not be all.
+func (s *Server) unsure(now time.Time, a netip.Addr, id dhcp.ID) bool {
+	return (s.lends(a, id) || now.Before(s.wary)) && !s.table.Using(now, a, id) && !s.table.IsSilent(now, a)
 }
 
 // pick prefers the reserved address, as long as nobody else is still on it.
@@ -219,6 +296,9 @@ func (s *Server) request(now time.Time, q query) Decision {
 		return Decision{Why: NoAddress}
 	}
 	switch why := s.refusal(now, q, want, kind); {
+	case why == 0 && kind != Renewed && s.unsure(now, want, q.id):
+		s.table.Hold(now, want, q.id, now.Add(holdTime))
+		return Decision{Probe: want, Why: Probing, Addr: want}
 	case why == 0:
 		return s.acknowledge(now, q, want, kind)
 	case why == Unknown:
@@ -257,22 +337,30 @@ func (s *Server) refusal(now time.Time, q query, a netip.Addr, kind Reason) Reas
 func (s *Server) acknowledge(now time.Time, q query, a netip.Addr, kind Reason) Decision {
 	old, known := s.table.Holder(q.id)
 	s.table.Promise(now, a, q.id, now.Add(holdTime))
-	d := Decision{
-		Bind: &lease.Binding{
-			Addr:  a,
-			ID:    q.id,
-			HW:    q.hw,
-			Name:  cmp.Or(q.name(), old.Name),
-			Term:  s.term(q),
-			Grant: s.grant(q),
-		},
-		Reply: s.reply(q, dhcpv4.MessageTypeAck, a),
-		Why:   kind,
+	q.most = s.most(a, q.id)
+	b := &lease.Binding{
 		Addr:  a,
+		ID:    q.id,
+		HW:    q.hw,
+		Name:  cmp.Or(q.name(), old.Name),
+		Term:  s.term(q),
+		Grant: s.grant(q),
 	}
-	if known && old.Addr == a {
-		d.Bind.Term = keptTerm(now, old, d.Bind.Term)
+	d := Decision{Reply: s.reply(q, dhcpv4.MessageTypeAck, a), Why: kind, Addr: a}
+	switch {
+	case s.lends(a, q.id):
+		b.Term = b.Grant
+		d.Lend = b
+		return d
+	case s.memory == KeepsKnown:
+		// As it stands on flash, so that nothing is written.
+		grant := b.Grant
+		*b = old.Binding
+		b.Grant = grant
+	case known && old.Addr == a:
+		b.Term = keptTerm(now, old, b.Term)
 	}
+	d.Bind = b
 	// The old record must not outlive this one, unless it is just being
 	// overwritten with somebody else's.
 	if next := s.table.Promised(now, old.Addr); known && old.Addr != a && (next == "" || next == q.id) {
@@ -346,8 +434,10 @@ func (s *Server) term(q query) time.Duration {
 // grant is the term, or what the client asks for if that is less.
 func (s *Server) grant(q query) time.Duration {
 	most := s.term(q)
-	if s.cfg.Longest != 0 {
-		most = min(most, s.cfg.Longest)
+	for _, limit := range []time.Duration{s.cfg.Longest, q.most} {
+		if limit != 0 {
+			most = min(most, limit)
+		}
 	}
 	return min(most, max(q.Msg.IPAddressLeaseTime(most), shortestGrant))
 }

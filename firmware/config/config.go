@@ -47,7 +47,11 @@
 //		option authoritative '1'          # 0: other servers may serve this LAN
 //
 //	config leasehold                          # what OpenWrt has no name for
-//		option ring '/etc/leasehold.ring' # where leases survive a power cut
+//		option ring '/etc/leasehold.ring' # where leases survive a power cut: a plain
+//		                                  # file, mtd:NAME (a partition) or /dev/mtdN
+//		option at_end '0'                 # 256k: only so much at the partition's end
+//		option flash_cycles '10000'       # erases that the flash stands, and how long
+//		option flash_years '10'           # it shall last: that bounds what is written
 //		option page_port '80'             # of the status page; 0: no page
 //		option resolv_file '/tmp/resolv.conf'
 //
@@ -61,6 +65,7 @@ package config
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -128,8 +133,21 @@ type Host struct {
 
 // Ring is where leases are kept.
 type Ring struct {
-	Path string // absolute
+	Path   string // absolute, or mtd: and the name of a partition
+	AtEnd  int64  // octets at the end of the partition; 0: all of it, and always for a plain file
+	Cycles int    // erases that the flash stands
+	Years  int    // that it shall last
 }
+
+// OnMTD reports whether the ring is on an MTD partition, not in a plain file.
+func (r Ring) OnMTD() bool {
+	return strings.HasPrefix(r.Path, mtdName) || strings.HasPrefix(r.Path, mtdNode)
+}
+
+const (
+	mtdName = "mtd:"
+	mtdNode = "/dev/mtd"
+)
 
 // Page is the status page on the LAN address.
 type Page struct {
@@ -158,7 +176,7 @@ func Default() Config {
 			PeerDNS:    true,
 			ResolvFile: "/tmp/resolv.conf",
 		},
-		Ring: Ring{Path: "/etc/leasehold.ring"},
+		Ring: Ring{Path: "/etc/leasehold.ring", Cycles: 10_000, Years: 10},
 		Page: Page{Port: 80},
 	}
 }

@@ -61,7 +61,7 @@ func try(t *testing.T, text string, want func(*Config), problems ...string) {
 
 // check is what every Config of Parse has to satisfy, whatever the text.
 func check(c Config) error {
-	return errors.Join(checkLAN(c.LAN), checkWAN(c), checkHosts(c))
+	return errors.Join(checkLAN(c.LAN), checkWAN(c), checkRing(c), checkHosts(c))
 }
 
 func checkLAN(l LAN) error {
@@ -96,8 +96,19 @@ func checkWAN(c Config) error {
 		return fmt.Errorf("client id %x", w.ClientID)
 	case len(w.Hostname) > 255 || len(w.VendorID) > 255 || w.Metric < 0:
 		return fmt.Errorf("WAN %+v", w)
-	case !filepath.IsAbs(w.ResolvFile) || !filepath.IsAbs(c.Ring.Path):
-		return fmt.Errorf("files %q and %q", w.ResolvFile, c.Ring.Path)
+	case !filepath.IsAbs(w.ResolvFile):
+		return fmt.Errorf("resolver file %q", w.ResolvFile)
+	}
+	return nil
+}
+
+func checkRing(c Config) error {
+	r := c.Ring
+	switch {
+	case !r.OnMTD() && (!filepath.IsAbs(r.Path) || r.AtEnd != 0):
+		return fmt.Errorf("ring %+v", r)
+	case r.AtEnd < 0 || r.Cycles < 1 || r.Years < 1 || r.Years > 100:
+		return fmt.Errorf("ring %+v", r)
 	}
 	return nil
 }
@@ -389,6 +400,17 @@ func TestLeasehold(t *testing.T) {
 		{"option ring /etc/", asDefault, "2: option 'ring': '/etc/' is no file name"},
 		{"option page_port 8080", func(c *Config) { c.Page.Port = 8080 }, ""},
 		{"option page_port 0", func(c *Config) { c.Page.Port = 0 }, ""},
+		{"option ring mtd:leases", func(c *Config) { c.Ring.Path = "mtd:leases" }, ""},
+		{"option ring 'mtd:my leases'\noption at_end 256k", func(c *Config) { c.Ring.Path, c.Ring.AtEnd = "mtd:my leases", 256<<10 }, ""},
+		{"option ring /dev/mtd5\noption at_end 1M", func(c *Config) { c.Ring.Path, c.Ring.AtEnd = "/dev/mtd5", 1<<20 }, ""},
+		{"option ring mtd:", asDefault, "2: option 'ring': 'mtd:' names no partition"},
+		{"option ring leases", asDefault, "2: option 'ring': 'leases' is no file name that begins with /"},
+		{"option at_end 256k", asDefault, "2: option 'at_end': '/etc/leasehold.ring' is a plain file"},
+		{"option ring mtd:x\noption at_end lots", func(c *Config) { c.Ring.Path = "mtd:x" }, "3: option 'at_end': 'lots' is no size such as 256k"},
+		{"option ring mtd:x\noption at_end 4097M", func(c *Config) { c.Ring.Path = "mtd:x" }, "3: option 'at_end': '4097M' is no size"},
+		{"option flash_cycles 100000\noption flash_years 25", func(c *Config) { c.Ring.Cycles, c.Ring.Years = 100_000, 25 }, ""},
+		{"option flash_cycles 0", asDefault, "2: option 'flash_cycles': '0' is no number from 1 to 10000000"},
+		{"option flash_years 101", asDefault, "2: option 'flash_years': '101' is no number from 1 to 100"},
 		{"option page_port 65536", asDefault, "2: option 'page_port': '65536' is no number from 0 to 65535"},
 		{"option resolv_file /run/resolv", func(c *Config) { c.WAN.ResolvFile = "/run/resolv" }, ""},
 		{"option pageport 1", asDefault, "2: option 'pageport' is not known in config leasehold: did you mean 'page_port'?"},

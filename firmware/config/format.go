@@ -98,6 +98,9 @@ func (c Config) dnsmasq() Section {
 func (c Config) leasehold() Section {
 	s := Section{Type: "leasehold"}
 	s.option("ring", c.Ring.Path)
+	s.option("at_end", strconv.FormatInt(c.Ring.AtEnd, 10))
+	s.option("flash_cycles", strconv.Itoa(c.Ring.Cycles))
+	s.option("flash_years", strconv.Itoa(c.Ring.Years))
 	s.option("page_port", strconv.Itoa(int(c.Page.Port)))
 	s.option("resolv_file", c.WAN.ResolvFile)
 	return s

@@ -74,6 +74,35 @@ func absolutePath(s string) (string, error) {
 	return printable(s)
 }
 
+// ringPath accepts mtd: and the name of a partition, or a file name.
+func ringPath(s string) (string, error) {
+	if name, mtd := strings.CutPrefix(s, mtdName); mtd {
+		if name == "" {
+			return "", fmt.Errorf("%s names no partition", show(s))
+		}
+		return printable(s)
+	}
+	return absolutePath(s)
+}
+
+// Octets accepts 262144, 256k and 1M.
+func Octets(s string) (int64, error) {
+	unit, digits := int64(1), s
+	if n := len(s) - 1; n > 0 {
+		switch s[n] | 0x20 {
+		case 'k':
+			unit, digits = 1<<10, s[:n]
+		case 'm':
+			unit, digits = 1<<20, s[:n]
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > math.MaxUint32/unit {
+		return 0, fmt.Errorf("%s is no size such as 256k or 1M", show(s))
+	}
+	return n * unit, nil
+}
+
 // hexBytes accepts 01aabb, 01:aa:bb and 0x01aabb.
 func hexBytes(s string) ([]byte, error) {
 	digits := strings.ReplaceAll(strings.TrimPrefix(s, "0x"), ":", "")

@@ -61,8 +61,19 @@ func (r *reader) readClient(b *block) {
 
 // readLeasehold reads what OpenWrt has no name for.
 func (r *reader) readLeasehold(b *block) {
-	set(b, "ring", &r.Ring.Path, absolutePath)
+	r.readRing(b)
 	set(b, "page_port", &r.Page.Port, number[uint16](0, math.MaxUint16))
 	set(b, "resolv_file", &r.WAN.ResolvFile, absolutePath)
 	b.rest()
+}
+
+func (r *reader) readRing(b *block) {
+	set(b, "ring", &r.Ring.Path, ringPath)
+	set(b, "flash_cycles", &r.Ring.Cycles, number(1, 10_000_000))
+	set(b, "flash_years", &r.Ring.Years, number(1, 100))
+	set(b, "at_end", &r.Ring.AtEnd, Octets)
+	if r.Ring.AtEnd != 0 && !r.Ring.OnMTD() {
+		b.bad("at_end", b.lineOf("at_end"), fmt.Errorf("%s is a plain file; only an MTD partition has a part at its end", show(r.Ring.Path)))
+		r.Ring.AtEnd = 0
+	}
 }

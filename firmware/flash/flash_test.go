@@ -1,177 +1,70 @@
 package flash
 
 import (
-	"bytes"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
-func mustOpen(t *testing.T, path string, size int64) *File {
-	t.Helper()
-	d, err := OpenFile(path, size)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { d.Close() })
-	return d
-}
-
-func TestOpenFileCreatesABlankDevice(t *testing.T) {
-	dir := t.TempDir()
-	d := mustOpen(t, filepath.Join(dir, "ring"), 3*FileBlockSize-1)
-	if d.Blocks() != 3 || d.BlockSize() != FileBlockSize {
-		t.Errorf("%d blocks of %d octets; want 3 of %d", d.Blocks(), d.BlockSize(), FileBlockSize)
-	}
-	b := make([]byte, 3*FileBlockSize)
-	if _, err := d.ReadAt(b, 0); err != nil {
-		t.Fatal(err)
-	}
-	if n := bytes.Count(b, []byte{0xff}); n != len(b) {
-		t.Errorf("%d of %d octets are not blank", len(b)-n, len(b))
-	}
-	files, _ := os.ReadDir(dir)
-	if len(files) != 1 {
-		t.Errorf("%d files in the directory; want 1", len(files))
+func TestPlaceIsForPeople(t *testing.T) {
+	for want, p := range map[string]Place{
+		"/etc/leases.ring":            {Path: "/etc/leases.ring"},
+		"mtd:leases":                  {Path: "mtd:leases"},
+		"mtd:firmware, last 256 KiB":  {"mtd:firmware", 256 << 10},
+		"/dev/mtd5, last 1000 octets": {"/dev/mtd5", 1000},
+	} {
+		if got := p.String(); got != want {
+			t.Errorf("String() = %q; want %q", got, want)
+		}
 	}
 }
 
-func TestOpenFileAfterACutCreation(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ring")
-	if err := os.WriteFile(path+".new", []byte("half a device"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if d := mustOpen(t, path, 3*FileBlockSize); d.Blocks() != 3 {
-		t.Errorf("%d blocks; want 3", d.Blocks())
-	}
-	if _, err := os.Stat(path + ".new"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("what the cut left is still there: %v", err)
-	}
-}
-
-func TestOneOfManyCreatesAndHasTheDevice(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ring")
-	won := make(chan *File, 8)
-	var wg sync.WaitGroup
-	for range cap(won) {
-		wg.Go(func() {
-			d, err := OpenFile(path, FileBlockSize)
-			if err == nil {
-				won <- d
-			} else if !errors.Is(err, ErrLocked) {
-				t.Error(err)
-			}
-		})
-	}
-	wg.Wait()
-	close(won)
-	n := 0
-	for d := range won {
-		n++
-		d.Close()
-	}
-	if n != 1 {
-		t.Errorf("%d have the device; want 1", n)
-	}
-}
-
-func TestOpenFileKeepsWhatIsThere(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ring")
-	d := mustOpen(t, path, 3*FileBlockSize)
-	if err := d.Program([]byte("lease"), FileBlockSize+7); err != nil {
-		t.Fatal(err)
-	}
-	d.Close()
-	d = mustOpen(t, path, 9*FileBlockSize)
-	b := make([]byte, 5)
-	if _, err := d.ReadAt(b, FileBlockSize+7); err != nil || string(b) != "lease" || d.Blocks() != 3 {
-		t.Errorf("ReadAt = %q, %v on %d blocks", b, err, d.Blocks())
-	}
-	if err := d.Erase(1); err != nil {
-		t.Fatal(err)
-	}
-	if d.ReadAt(b, FileBlockSize+7); !bytes.Equal(b, bytes.Repeat([]byte{0xff}, 5)) {
-		t.Errorf("after the erase it reads %q", b)
-	}
-}
-
-func TestOpenFileIsExclusive(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ring")
-	d := mustOpen(t, path, FileBlockSize)
-	if _, err := OpenFile(path, FileBlockSize); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), path) {
-		t.Errorf("a second OpenFile = %v; want ErrLocked", err)
-	}
-	r, err := OpenFileReadOnly(path)
-	if err != nil {
-		t.Fatalf("OpenFileReadOnly beside the daemon = %v", err)
-	}
-	r.Close()
-	d.Close()
-	mustOpen(t, path, FileBlockSize)
-}
-
-func TestReadOnlyChangesNothing(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ring")
-	if _, err := OpenFileReadOnly(path); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("OpenFileReadOnly of nothing = %v", err)
-	}
-	mustOpen(t, path, FileBlockSize).Close()
-	d, err := OpenFileReadOnly(path)
+func TestOpenMakesAFileOfAPath(t *testing.T) {
+	p := Place{Path: filepath.Join(t.TempDir(), "ring")}
+	d, err := Open(p, 2*FileBlockSize)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	for _, err := range []error{d.Erase(0), d.Program([]byte{0}, 0)} {
-		if err == nil || !strings.Contains(err.Error(), "erase block 0 of "+path) {
-			t.Errorf("%v; want an error that names the place", err)
-		}
+	r, err := OpenReadOnly(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if d.Blocks() != 2 || r.Blocks() != 2 {
+		t.Errorf("%d and %d blocks; want 2", d.Blocks(), r.Blocks())
 	}
 }
 
-func TestOpenFileSaysWhatIsWrong(t *testing.T) {
+func TestOpenRefusesWhatIsNoFlash(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, "ring")
-	for _, size := range []int64{0, 100, FileBlockSize + 1, 3*FileBlockSize - 4096} {
-		if err := os.WriteFile(path, nil, 0o600); err != nil {
-			t.Fatal(err)
+	pipe := filepath.Join(dir, "pipe")
+	if err := unix.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		place Place
+		why   string
+	}{
+		{Place{Path: dir}, "neither a plain file nor an MTD"},
+		{Place{Path: pipe}, "neither a plain file nor an MTD"},
+		{Place{Path: "/dev/null"}, "neither a plain file nor an MTD"},
+		{Place{Path: "/dev/mtdblock5"}, "use /dev/mtd5"},
+		{Place{Path: "/dev//mtdblock5", AtEnd: 1}, "use /dev/mtd5"},
+		{Place{Path: "/dev/mtdleases"}, "mtd:NAME"},
+		{Place{Path: "/dev/mtd4095"}, "no MTD partition mtd4095"},
+		{Place{filepath.Join(dir, "ring"), 1}, "only an MTD partition"},
+		{Place{}, "no such file"},
+	}
+	for _, test := range tests {
+		_, err := Open(test.place, FileBlockSize)
+		_, err2 := OpenReadOnly(test.place)
+		for _, err := range []error{err, err2} {
+			if err == nil || !strings.Contains(err.Error(), test.why) {
+				t.Errorf("%v: %v; want %q", test.place, err, test.why)
+			}
 		}
-		if err := os.Truncate(path, size); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := OpenFile(path, 3*FileBlockSize); !errors.Is(err, ErrSize) || !strings.Contains(err.Error(), path) {
-			t.Errorf("a file of %d octets: %v; want ErrSize", size, err)
-		}
-	}
-	if _, err := OpenFile(dir, FileBlockSize); err == nil {
-		t.Error("a directory was opened")
-	}
-	if _, err := OpenFile(filepath.Join(dir, "no", "ring"), FileBlockSize); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no directory: %v", err)
-	}
-	if _, err := OpenFile(filepath.Join(dir, "other"), 0); err == nil {
-		t.Error("a device of no octets was made")
-	}
-}
-
-func TestOutsideIsAnError(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "ring")
-	d := mustOpen(t, path, 2*FileBlockSize)
-	for _, err := range []error{
-		d.Erase(2), d.Erase(-1),
-		d.Program([]byte{1, 2}, 2*FileBlockSize-1), d.Program([]byte{1}, -1),
-	} {
-		if err == nil {
-			t.Error("an operation outside the file returned nil")
-		}
-	}
-	if info, _ := os.Stat(path); info.Size() != 2*FileBlockSize {
-		t.Errorf("the file has %d octets now", info.Size())
-	}
-	if err := d.Program(nil, 2*FileBlockSize); err != nil {
-		t.Errorf("nothing at the end: %v", err)
 	}
 }

@@ -4,7 +4,7 @@ import "time"
 
 // A Budget keeps wear within bounds whatever is asked for: it says how many
 // octets may be used up so that the flash lasts for a lifetime. Time that has
-// passed earns credit, up to a day's worth or a segment, so that a burst gets
+// passed earns credit, up to a day's worth or two segments, so that a burst gets
 // through; what a ring uses up is taken off, also where it has to be more than
 // there is. It is told the time and is not safe for concurrent use.
 type Budget struct {
@@ -19,12 +19,14 @@ type Budget struct {
 const day = 24 * time.Hour
 
 // NewBudget is the budget of a ring whose segments stand so many erases and
-// shall last for life. Half a segment is there to begin with: every lease that
-// fits into the ring, once, for a house that comes back after a blackout.
+// shall last for life. Two segments are there to begin with: at most one and a
+// half for the first Put, which abandons what is left of one and fills half of
+// the next, and as much as all leases that fit, once, for a house that comes
+// back after a blackout.
 func NewBudget(now time.Time, s Stats, cycles int, life time.Duration) *Budget {
 	total := float64(len(s.Erases)) * float64(cycles) * float64(s.Segment)
-	b := &Budget{PerDay: int64(total / (float64(life) / float64(day))), credit: float64(s.Segment) / 2, used: s.Used, at: now}
-	b.Burst = max(b.PerDay, int64(s.Segment))
+	b := &Budget{PerDay: int64(total / (float64(life) / float64(day))), credit: 2 * float64(s.Segment), used: s.Used, at: now}
+	b.Burst = max(b.PerDay, 2*int64(s.Segment))
 	return b
 }
 

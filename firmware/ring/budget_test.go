@@ -18,25 +18,25 @@ func TestBudgetIsALifetimeInDays(t *testing.T) {
 	if want := int64(4 * 10_000 * 65536 / 3650); b.PerDay != want {
 		t.Errorf("PerDay = %d; want %d", b.PerDay, want)
 	}
-	if got := b.Credit(epoch, 0); got != 32<<10 {
-		t.Errorf("at the start, Credit = %d; want half a segment", got)
+	if got := b.Credit(epoch, 0); got != 128<<10 {
+		t.Errorf("at the start, Credit = %d; want two segments", got)
 	}
 }
 
 func TestBudgetEarnsAndPays(t *testing.T) {
-	b := NewBudget(epoch, sixteen, 1000, 3650*day) // 71820 octets a day
+	b := NewBudget(epoch, sixteen, 2000, 3650*day) // 143640 octets a day
 	steps := []struct {
 		at   time.Duration
 		used int64
 		want int64
 	}{
-		{0, 0, 32768},
-		{0, 768, 32000},
-		{6 * time.Hour, 768, 32000 + 17955},
-		{6 * time.Hour, 100_768, 32000 + 17955 - 100_000},
-		{30 * time.Hour, 100_768, 32000 + 17955 - 100_000 + 71820},
-		{30 * day, 100_768, 71820},           // no more than a day's worth
-		{30*day - time.Hour, 100_768, 68827}, // time that runs backwards is no trouble
+		{0, 0, 131_072},
+		{0, 31_072, 100_000},
+		{6 * time.Hour, 31_072, 135_910},
+		{6 * time.Hour, 231_072, 135_910 - 200_000},
+		{30 * time.Hour, 231_072, 135_910 - 200_000 + 143_640},
+		{30 * day, 231_072, 143_640},           // no more than a day's worth
+		{30*day - time.Hour, 231_072, 137_655}, // time that runs backwards is no trouble
 	}
 	for _, s := range steps {
 		if got := b.Credit(epoch.Add(s.at), s.used); got < s.want-2 || got > s.want+2 {
@@ -45,10 +45,10 @@ func TestBudgetEarnsAndPays(t *testing.T) {
 	}
 }
 
-func TestSmallBudgetSavesUpForASegment(t *testing.T) {
+func TestSmallBudgetSavesUpForTwoSegments(t *testing.T) {
 	b := NewBudget(epoch, sixteen, 10, 36500*day)
-	if b.Burst != 64<<10 {
-		t.Errorf("Burst = %d; want a segment", b.Burst)
+	if b.Burst != 128<<10 {
+		t.Errorf("Burst = %d; want two segments", b.Burst)
 	}
 }
 

@@ -33,7 +33,21 @@ type lan struct {
 	server   *server.Server
 	conn     conn
 	queue    *queue
+	asking   map[netip.Addr]dhcp.Datagram // messages that wait for a probe of an address
+	asked    chan answer
+	unasked  uint64 // messages that found no room among them
 }
+
+// An answer is what a probe found.
+type answer struct {
+	addr netip.Addr
+	user dhcp.HWAddr // zero: nobody
+	err  error
+}
+
+// askAtOnce is how many addresses are probed at a time. What comes while so many
+// are is answered without, if it can be kept, and not at all if it is to be lent.
+const askAtOnce = 8
 
 // lanConfig is the part of the configuration that is the LAN side's.
 type lanConfig struct {
@@ -72,7 +86,8 @@ func (l *lan) run(ctx context.Context) error {
 	}
 	l.conn = nil
 	l.server = server.New(l.serverConfig())
-	l.recall()
+	l.asking, l.asked = map[netip.Addr]dhcp.Datagram{}, make(chan answer, askAtOnce)
+	l.recall(time.Now())
 	if !l.cfg.Serve {
 		return l.idle(ctx)
 	}
@@ -108,6 +123,8 @@ func receiveAll(c conn, put func(dhcp.Datagram), log *slog.Logger) error {
 }
 
 func (l *lan) loop(ctx context.Context, broken <-chan error) error {
+	mend := time.NewTicker(mendEvery)
+	defer mend.Stop()
 	refresh := time.NewTimer(0)
 	defer refresh.Stop()
 	due := true // refresh is running
@@ -130,6 +147,10 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 			batch = append(batch, d)
 		case d := <-l.queue.begin:
 			batch = append(batch, d)
+		case a := <-l.asked:
+			l.heard(time.Now(), a)
+		case <-mend.C:
+			l.mend(time.Now())
 		case <-refresh.C:
 			began := time.Now()
 			l.publish()
@@ -176,32 +197,45 @@ func (l *lan) pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// recall fills the table with what the ring remembers. Of two addresses of one
-// client, as a power cut in the middle of a move leaves them, the later counts
-// and the earlier is forgotten.
-func (l *lan) recall() {
+// mend looks after the ring. One that is there again may know more than we do.
+func (l *lan) mend(now time.Time) {
+	if l.store.mend(now) {
+		l.log.Info("the ring takes leases again", "ring", l.store.place)
+		l.recall(now)
+	}
+}
+
+// recall fills the table with what the ring remembers, and with what is lent. Of
+// two addresses of one client, as a power cut in the middle of a move leaves
+// them, the later counts and the earlier is forgotten.
+func (l *lan) recall(now time.Time) {
 	n := 0
-	now := time.Now()
 	var moved []ring.Entry
 	for b, err := range l.store.bindings() {
 		if err != nil {
-			l.log.Error("lease in the ring skipped", "ring", l.store.path, "err", err)
+			l.log.Error("lease in the ring skipped", "ring", l.store.place, "err", err)
 			continue
 		}
 		old, known := l.server.Table().Holder(b.ID)
 		if !l.server.Recall(now, b) {
 			continue
 		}
-		if known {
+		if known && old.Addr != b.Addr {
 			moved = append(moved, ring.Entry{Key: keyOf(old.Addr)})
 		} else {
 			n++
 		}
 	}
-	if err := l.store.put(moved...); err != nil {
-		l.log.Error("old addresses not forgotten", "err", err)
+	if len(moved) > 0 && l.store.memory(now) == server.KeepsAll {
+		if err := l.store.put(now, moved...); err != nil {
+			l.log.Error("old addresses not forgotten", "err", err)
+		}
 	}
-	l.log.Info("leases recalled", "leases", n, "ring", l.store.path)
+	for _, b := range l.store.loans(now) {
+		l.server.Lent(now, b)
+	}
+	l.server.BeWary(l.store.unknown(now, l.cfg.LeaseTime))
+	l.log.Info("leases recalled", "leases", n, "ring", l.store.place)
 }
 
 // reconfigure goes on with another configuration, or returns errRestart where
@@ -229,7 +263,7 @@ func (l *lan) move(cfg lanConfig) (old lanConfig) {
 func (l *lan) serverConfig() server.Config {
 	cfg := server.Config{
 		Addr:          l.cfg.Addr,
-		Term:          l.term(l.cfg.LeaseTime),
+		Term:          l.cfg.LeaseTime,
 		Routers:       l.cfg.Gateways,
 		DNS:           l.cfg.DNS,
 		Domain:        l.cfg.Domain,
@@ -251,43 +285,26 @@ func (l *lan) serverConfig() server.Config {
 }
 
 func (l *lan) host(h config.Host) server.Host {
-	out := server.Host{Addr: h.Addr, Name: dhcp.HostName(h.Name), Ignore: h.Ignore}
-	if h.LeaseTime != 0 {
-		out.Term = l.term(h.LeaseTime)
-	}
+	out := server.Host{Addr: h.Addr, Name: dhcp.HostName(h.Name), Ignore: h.Ignore, Term: h.LeaseTime}
 	for _, mac := range h.MACs {
 		out.HW = append(out.HW, mac)
 	}
 	return out
 }
 
-// term shortens a lease that could not be kept over a power cut.
-func (l *lan) term(d time.Duration) time.Duration {
-	if l.store.durable() {
-		return d
-	}
-	return min(d, volatileTerm)
-}
-
 // handle answers a batch of messages: decides on all, makes durable what was
 // decided in one write, then binds and sends in the order of arrival.
 func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
-	decisions := make([]server.Decision, 0, len(batch))
-	var changes []ring.Entry
-	for _, d := range batch {
-		dec := l.server.Handle(now, d)
-		if dec.Bind != nil {
-			changes = append(changes, entries(dec)...)
+	for i, dec := range l.decide(now, batch) {
+		if dec.Probe.IsValid() {
+			l.ask(now, dec.Probe, batch[i])
 		}
-		decisions = append(decisions, dec)
-	}
-	err := l.keep(changes)
-	for i, dec := range decisions {
+		if dec.Lend != nil {
+			l.store.lend(now, *dec.Lend)
+			l.server.Lent(now, *dec.Lend)
+		}
 		if dec.Bind != nil {
-			if err != nil {
-				l.say(slog.LevelError, "lease not kept, staying silent", dec, batch[i], "err", err)
-				continue
-			}
+			l.store.settle(dec.Bind.Addr)
 			l.server.Bound(now, *dec.Bind)
 		}
 		if dec.Reply != nil {
@@ -298,6 +315,83 @@ func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
 		}
 		l.say(level(dec.Why), dec.Why.String(), dec, batch[i])
 	}
+}
+
+// decide returns a decision on every message; what is to be bound is on flash
+// then. What the ring does not take is decided anew, knowing that.
+func (l *lan) decide(now time.Time, batch []dhcp.Datagram) []server.Decision {
+	decisions := make([]server.Decision, len(batch))
+	memory := l.store.memory(now)
+	for open := all(len(batch)); len(open) > 0; memory++ {
+		l.server.Remember(memory)
+		var bind []int
+		var changes []ring.Entry
+		for _, i := range open {
+			decisions[i] = l.server.Handle(now, batch[i])
+			if decisions[i].Bind != nil {
+				bind = append(bind, i)
+				changes = append(changes, entries(decisions[i])...)
+			}
+		}
+		err := l.keep(now, changes)
+		if err == nil {
+			break
+		}
+		l.log.Error("leases not kept, and therefore short", "leases", len(bind), "err", err)
+		open = bind
+	}
+	return decisions
+}
+
+// all returns the numbers below n.
+func all(n int) []int {
+	numbers := make([]int, n)
+	for i := range numbers {
+		numbers[i] = i
+	}
+	return numbers
+}
+
+// ask has an address probed, and the message wait for it.
+func (l *lan) ask(now time.Time, a netip.Addr, d dhcp.Datagram) {
+	_, busy := l.asking[a]
+	if !busy && len(l.asking) >= askAtOnce {
+		if l.store.memory(now) != server.KeepsAll {
+			l.unasked++
+			return
+		}
+		l.server.Probed(now, d, a, dhcp.HWAddr{})
+		l.handle(now, []dhcp.Datagram{d})
+		return
+	}
+	l.asking[a] = d
+	if busy {
+		return
+	}
+	device, asked := l.cfg.Device, l.asked
+	go func() {
+		r := answer{addr: a}
+		if err := contain(func() error { r.user, r.err = l.os.probe(device, a); return nil }); err != nil {
+			r.err = err
+		}
+		asked <- r
+	}()
+}
+
+// heard goes on with the message that waited for a probe. Where that failed, the
+// client will ask again.
+func (l *lan) heard(now time.Time, r answer) {
+	d := l.asking[r.addr]
+	delete(l.asking, r.addr)
+	if r.err != nil {
+		l.log.Error("address not probed", "addr", r.addr, "err", r.err)
+		return
+	}
+	if l.server.Probed(now, d, r.addr, r.user) {
+		l.log.Warn("address is in use without a lease", "addr", r.addr, "by", r.user)
+		l.board.note(status.Event{At: now, Text: fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user)})
+	}
+	l.handle(now, []dhcp.Datagram{d})
 }
 
 // entries is what a decision has to leave on flash: the binding first, so that
@@ -315,8 +409,11 @@ func entries(dec server.Decision) []ring.Entry {
 
 // keep makes the entries durable. Where the ring has no room for them, leases
 // of networks that are no longer served make room.
-func (l *lan) keep(entries []ring.Entry) error {
-	err := l.store.put(entries...)
+func (l *lan) keep(now time.Time, entries []ring.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	err := l.store.put(now, entries...)
 	if !errors.Is(err, ring.ErrFull) {
 		return err
 	}
@@ -325,14 +422,14 @@ func (l *lan) keep(entries []ring.Entry) error {
 		return err
 	}
 	l.log.Warn("ring is full, leases of other networks are forgotten", "leases", len(forget))
-	return l.store.put(append(forget, entries...)...)
+	return l.store.put(now, append(forget, entries...)...)
 }
 
 // level keeps a serial console readable: what an owner wants to see is Info,
 // what every client does all day is Debug.
 func level(why server.Reason) slog.Level {
 	switch why {
-	case server.Offer, server.Renewed, server.Informed, server.ChoseAnotherServer, server.Unknown,
+	case server.Offer, server.Renewed, server.Informed, server.Probing, server.ChoseAnotherServer, server.Unknown,
 		server.NotARequest, server.NotForUs, server.OtherRelay, server.IgnoredHost, server.NoIdentity, server.NoAddress:
 		return slog.LevelDebug
 	}
@@ -358,6 +455,9 @@ func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagr
 	}
 	if dec.Bind != nil {
 		attrs = append(attrs, "term", dec.Bind.Grant)
+	}
+	if dec.Lend != nil {
+		attrs = append(attrs, "term", dec.Lend.Grant, "kept", "in memory only")
 	}
 	l.log.Log(context.Background(), at, what, append(attrs, more...)...)
 	if at >= slog.LevelInfo {
@@ -395,7 +495,7 @@ func (l *lan) publish() {
 	}
 	view := l.view(trouble)
 	if l.conn != nil {
-		view.Lost = l.conn.Drops() + l.queue.lost.Load()
+		view.Lost = l.conn.Drops() + l.queue.lost.Load() + l.unasked
 	}
 	now := time.Now()
 	for s := range l.server.Table().All() {
@@ -403,7 +503,7 @@ func (l *lan) publish() {
 			view.Leases = append(view.Leases, v)
 		}
 	}
-	health := l.store.health()
+	health := l.store.health(now)
 	l.board.publish(func(r *status.Report) { r.LAN, r.Ring = view, health })
 }
 
@@ -414,6 +514,8 @@ func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
 		v.HW = s.HW.String()
 	}
 	switch {
+	case s.State == lease.Bound && !s.Kept && !over:
+		v.State = "bound, in memory only"
 	case s.State == lease.Bound && s.Grant == dhcp.Infinite:
 		v.Until = time.Time{}
 	case s.State == lease.Declined && !over:

@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,6 +16,7 @@ import (
 
 	"leasehold/dhcp"
 	"leasehold/dhcp/lease"
+	"leasehold/dhcp/server"
 	"leasehold/dhcp/wire"
 	"leasehold/firmware/config"
 	"leasehold/firmware/ring"
@@ -186,35 +188,149 @@ func TestSilenceIsFree(t *testing.T) {
 	})
 }
 
-func TestNoAckWhileTheFlashFails(t *testing.T) {
+// hearsSoon is hears where an address is probed before the answer.
+func (h *house) hearsSoon(ds ...dhcp.Datagram) []dhcp.Datagram {
+	h.Helper()
+	h.sent(lanDev)
+	h.tell(ds...)
+	time.Sleep(time.Second)
+	synctest.Wait()
+	return h.sent(lanDev)
+}
+
+// grants returns the answer to d and the lease time in it.
+func (h *house) grants(d dhcp.Datagram) string {
+	h.Helper()
+	got := h.hearsSoon(d)
+	if len(got) != 1 {
+		return fmt.Sprintf("%d answers", len(got))
+	}
+	m := got[0].Msg
+	return fmt.Sprintf("%v %v", m.MessageType(), m.IPAddressLeaseTime(0))
+}
+
+func (h *house) is(what, got, want string) {
+	h.Helper()
+	if got != want {
+		h.Errorf("%s: %s; want %s\n%s", what, got, want, h.log)
+	}
+}
+
+func TestWhileTheFlashFailsLeasesAreLent(t *testing.T) {
 	live(t, func(h *house) {
 		h.boot()
-		g := h.guest(1)
+		g, known := h.guest(1), h.guest(2)
+		b := h.bind(known)
 		a := dhcp.Addr(h.hears(g.discover())[0].Msg.YourIPAddr)
 		h.flash.breakDown()
-		for range 3 {
-			h.answers(g.request(a))
-			time.Sleep(4 * time.Second)
+		if got := h.hearsSoon(g.request(a)); len(got) != 1 || say(got[0]) != "ACK "+a.String() || got[0].Msg.IPAddressLeaseTime(0) != server.LentTerm {
+			t.Errorf("after the probe: %v; want a short lease of %v", got, a)
 		}
-		h.logged("lease not kept, staying silent")
+		h.logged("leases not kept, and therefore short")
 		h.logged("input/output error")
-		h.pageHas("guest-1: lease not kept, staying silent (" + a.String() + ")")
-		h.answers(h.guest(2).reboot(addr("10.0.0.7")), "NAK")
-		if got := h.hears(h.guest(3).discover()); len(got) != 1 {
-			t.Errorf("%d offers while the flash fails; want 1", len(got))
-		}
+		h.is("renewed meanwhile, a lease that is kept", h.grants(known.renew(b)), "ACK 10m0s")
+		h.is("renewed, one that is lent", h.grants(g.renew(a)), "ACK 10m0s")
+		h.is("a third guest", h.grants(h.guest(3).discover()), "OFFER 10m0s")
+		h.answers(h.guest(4).reboot(addr("10.0.0.7")), "NAK")
+		h.answers(h.guest(4).reboot(a), "NAK")
+		h.pageHas("bound, in memory only")
+		h.pageHas("are therefore short")
 
 		h.flash.mend()
-		time.Sleep(reviveEvery)
-		h.look()
-		h.answers(g.request(a), "ACK "+a.String())
-		done := h.look()
-		if len(done) < 2 || done[len(done)-2] != "program" {
-			t.Errorf("the router did %q; want the ACK after the program", done)
-		}
+		time.Sleep(3 * mendEvery)
+		h.logged("the ring takes leases again")
+		h.is("renewed when the flash works again", h.grants(g.renew(a)), "ACK 12h0m0s")
 		h.powerOff()
 		h.boot()
-		h.answers(h.guest(2).reboot(a), "NAK")
+		h.answers(h.guest(4).reboot(a), "NAK")
+		h.answers(h.guest(4).reboot(b), "NAK")
+	})
+}
+
+// What is lent is forgotten in a power cut. So the next boot asks on the wire
+// before it gives an address to somebody.
+func TestWhatWasLentBeforeAPowerCutIsNotGivenTwice(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.Ring.Cycles, h.cfg.Ring.Years = 1, 100
+		h.boot()
+		for n := 1; !strings.Contains(h.page(), "New devices get short leases"); n++ {
+			if n > 9000 {
+				t.Fatal("the budget is never used up")
+			}
+			g := h.guest(n)
+			h.hears(g.release(dhcp.Addr(h.hearsSoon(g.reboot(addr("192.168.1.150")))[0].Msg.YourIPAddr)))
+		}
+		borrower, other := h.guest(1000), h.guest(1001)
+		a := dhcp.Addr(h.hearsSoon(borrower.discover())[0].Msg.YourIPAddr)
+		h.is("a new guest", h.grants(borrower.request(a)), "ACK 10m0s")
+		h.powerOff()
+
+		h.cfg.Ring.Cycles, h.cfg.Ring.Years = 10_000, 10
+		h.boot()
+		h.mu.Lock()
+		h.inUse[a] = borrower.hw
+		h.mu.Unlock()
+		if got := h.hearsSoon(other.reboot(a)); len(got) != 1 || say(got[0]) != "NAK" {
+			t.Errorf("another guest is answered %v; want NAK", got)
+		}
+		h.logged("address is in use without a lease")
+		h.pageHas(fmt.Sprintf("%v is in use by %v without a lease", a, borrower.hw))
+		if got := h.hearsSoon(other.discover()); len(got) != 1 || dhcp.Addr(got[0].Msg.YourIPAddr) == a {
+			t.Errorf("and then %v; want an offer of another address", got)
+		}
+	})
+}
+
+func TestTheBorrowerFindsItsAddressAgain(t *testing.T) {
+	live(t, func(h *house) {
+		h.flash.octets = nil // new, so that nothing is known
+		h.boot()
+		g := h.guest(1)
+		h.inUse[addr("192.168.1.150")] = g.hw // which still uses it
+		h.is("a guest from before", h.grants(g.reboot(addr("192.168.1.150"))), "ACK 12h0m0s")
+		h.answers(h.guest(2).discover()) // is probed first
+		time.Sleep(13 * time.Hour)
+		h.powerOff()
+		h.boot()
+		if got := h.hears(h.guest(3).discover()); len(got) != 1 {
+			t.Errorf("%d offers; want one at once: by now everything is known", len(got))
+		}
+	})
+}
+
+// When too much is to be probed, what can be kept is given without.
+func TestProbesAreSkippedUnderLoad(t *testing.T) {
+	live(t, func(h *house) {
+		h.flash.octets = nil
+		h.boot()
+		var ds []dhcp.Datagram
+		for n := range 20 {
+			ds = append(ds, h.guest(n).discover())
+		}
+		if got := h.hears(ds...); len(got) != 20-askAtOnce {
+			t.Errorf("%d offers at once; want %d", len(got), 20-askAtOnce)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if got := h.sent(lanDev); len(got) != askAtOnce {
+			t.Errorf("%d offers after the probes; want %d", len(got), askAtOnce)
+		}
+	})
+}
+
+func TestProbeThatFailsIsAskedForAgain(t *testing.T) {
+	live(t, func(h *house) {
+		h.flash.octets = nil
+		h.boot()
+		h.onceIn("probe")
+		g := h.guest(1)
+		if got := h.hearsSoon(g.discover()); len(got) != 0 {
+			t.Errorf("answered %v", got)
+		}
+		h.logged("address not probed")
+		if got := h.hearsSoon(g.discover()); len(got) != 1 {
+			t.Errorf("%d answers to the second attempt; want 1", len(got))
+		}
 	})
 }
 
@@ -236,6 +352,7 @@ func TestFailingFlashIsSeldomTried(t *testing.T) {
 func TestGroupCommit(t *testing.T) {
 	live(t, func(h *house) {
 		h.boot()
+		h.bind(h.guest(0x1000)) // the first write of a boot is a larger one
 		const n = 50
 		var ds []dhcp.Datagram
 		for i := range n {
@@ -262,7 +379,7 @@ func TestGroupCommit(t *testing.T) {
 	})
 }
 
-func TestFailedWriteSilencesTheWholeBatch(t *testing.T) {
+func TestFailedWriteLendsTheWholeBatch(t *testing.T) {
 	live(t, func(h *house) {
 		h.boot()
 		known := h.bind(h.guest(9))
@@ -271,8 +388,16 @@ func TestFailedWriteSilencesTheWholeBatch(t *testing.T) {
 			h.guest(1).reboot(addr("192.168.1.150")),
 			h.guest(2).reboot(addr("192.168.1.151")),
 			h.guest(3).reboot(known))
-		if len(got) != 1 || say(got[0]) != "NAK" {
-			t.Errorf("answers %v; want the NAK alone", got)
+		var said []string
+		for _, d := range got {
+			said = append(said, say(d))
+			if d.Msg.MessageType() == dhcpv4.MessageTypeAck && d.Msg.IPAddressLeaseTime(0) != server.LentTerm {
+				t.Errorf("%s for %v", say(d), d.Msg.IPAddressLeaseTime(0))
+			}
+		}
+		slices.Sort(said)
+		if want := []string{"ACK 192.168.1.150", "ACK 192.168.1.151", "NAK"}; !slices.Equal(said, want) {
+			t.Errorf("answers %q; want %q", said, want)
 		}
 	})
 }
@@ -419,19 +544,11 @@ func TestWithoutARingLeasesAreShort(t *testing.T) {
 		h.boot()
 		h.logged("leases are not kept over a reboot")
 		for n, want := range map[int]string{1: "", 7: "192.168.1.7"} {
-			got := h.hears(h.guest(n).reboot(addr(max(want, "192.168.1.150"))))
-			if len(got) != 1 {
-				t.Fatalf("%d answers; want 1", len(got))
-			}
-			if d := got[0].Msg.IPAddressLeaseTime(0); d != volatileTerm {
-				t.Errorf("lease time %v; want %v", d, volatileTerm)
-			}
+			h.is("lease", h.grants(h.guest(n).reboot(addr(max(want, "192.168.1.150")))), "ACK 10m0s")
 		}
-		h.pageHas("Leases are not kept over a reboot, and are therefore short: open /etc/leasehold.ring: read-only file system")
+		h.pageHas("Leases are not kept over a reboot, and are therefore short; this is tried again by itself: open /etc/leasehold.ring: read-only file system")
 		h.configure(func(c *config.Config) { c.LAN.LeaseTime = 2 * time.Minute })
-		if d := h.hears(h.guest(1).renew(addr("192.168.1.150")))[0].Msg.IPAddressLeaseTime(0); d != 2*time.Minute {
-			t.Errorf("lease time %v; want 2m0s", d)
-		}
+		h.is("renewal", h.grants(h.guest(1).renew(addr("192.168.1.150"))), "ACK 2m0s")
 	})
 }
 
@@ -440,7 +557,8 @@ func TestWithoutARingACrashForgetsNothing(t *testing.T) {
 	live(t, func(h *house) {
 		h.flash.openErr = fmt.Errorf("no flash")
 		h.boot()
-		a := h.bind(h.guest(1))
+		a := addr("192.168.1.150")
+		h.is("lease", h.grants(h.guest(1).reboot(a)), "ACK 10m0s")
 		h.onceIn("send " + lanDev)
 		h.tell(h.guest(2).discover())
 		time.Sleep(2 * time.Second)
@@ -456,9 +574,96 @@ func TestWornOutRingIsStillRead(t *testing.T) {
 		h.powerOff()
 		h.flash.breakDown()
 		h.boot()
-		h.pageHas("are therefore short")
 		h.answers(h.guest(2).reboot(a), "NAK")
-		h.answers(h.guest(1).reboot(a), "ACK "+a.String())
+		h.is("who has it", h.grants(h.guest(1).reboot(a)), "ACK 10m0s")
+		h.pageHas("are therefore short")
+		h.pageHas("ring is worn out")
+	})
+}
+
+// A ring that comes late, such as a file on a file system that is mounted after
+// we start, may know leases that we do not.
+func TestRingThatComesLate(t *testing.T) {
+	live(t, func(h *house) {
+		a, b := addr("192.168.1.150"), addr("192.168.1.151")
+		h.put(record(t, a, h.guest(1)), record(t, b, h.guest(2)))
+		h.flash.openErr = fmt.Errorf("open /overlay/ring: no such file or directory")
+		h.boot()
+		h.is("somebody else, meanwhile", h.grants(h.guest(3).reboot(b)), "ACK 10m0s")
+		h.flash.openErr = nil
+		time.Sleep(2 * mendEvery)
+		h.logged("the ring takes leases again")
+		h.answers(h.guest(4).reboot(a), "NAK")
+		h.is("who holds the other one", h.grants(h.guest(3).renew(b)), "ACK 12h0m0s")
+		h.is("who had it", h.grants(h.guest(2).reboot(b)), "NAK 0s")
+		h.is("who had the first", h.grants(h.guest(1).reboot(a)), "ACK 12h0m0s")
+	})
+}
+
+func TestForeignFlashIsLeftAloneAndSaid(t *testing.T) {
+	live(t, func(h *house) {
+		h.flash.octets = bytes.Repeat([]byte("hsqs a file system "), chipBlock*chipBlocks)[:chipBlock*chipBlocks]
+		before := bytes.Clone(h.flash.octets)
+		h.boot()
+		h.is("a lease", h.grants(h.guest(1).reboot(addr("192.168.1.150"))), "ACK 10m0s")
+		h.pageHas("perhaps a SquashFS")
+		time.Sleep(time.Hour)
+		if !bytes.Equal(before, h.flash.octets) {
+			t.Error("it was written to")
+		}
+	})
+}
+
+// Over budget, new leases are short; those that are kept go on as they were.
+func TestWearBudget(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.Ring.Cycles, h.cfg.Ring.Years = 1, 100
+		h.boot()
+		known := h.guest(0x1000)
+		a := h.bind(known)
+		n := 1
+		for ; ; n++ {
+			got := h.grants(h.guest(n).reboot(addr("192.168.1.200")))
+			if got == "ACK 10m0s" {
+				break
+			}
+			h.is("within the budget", got, "ACK 12h0m0s")
+			h.hears(h.guest(n).release(addr("192.168.1.200")))
+			if n > 9000 {
+				t.Fatal("the budget is never used up")
+			}
+		}
+		t.Logf("%d new leases until the budget of a ring of %d octets was used up", n-1, chipBlock*chipBlocks)
+		h.pageHas("more was written than the flash can take for 100 years")
+		wear := h.flash.wear()
+		h.is("renewed, a lease that is kept", h.grants(known.renew(a)), "ACK 12h0m0s")
+		renamed := known
+		renamed.name = "another-name"
+		h.is("renewed under another name", h.grants(renamed.renew(a)), "ACK 12h0m0s")
+		for i := range 50 {
+			h.grants(h.guest(n + 1 + i).discover())
+			h.grants(h.guest(n).renew(addr("192.168.1.200")))
+		}
+		if got := h.flash.wear() - wear; got != 0 {
+			t.Errorf("%d octets were programmed over budget", got)
+		}
+		h.powerOff()
+		h.boot()
+		h.answers(h.guest(3).reboot(a), "NAK")
+	})
+}
+
+func TestBudgetRecovers(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.Ring.Cycles, h.cfg.Ring.Years = 100, 1
+		h.boot()
+		n := 1
+		for ; h.grants(h.guest(n).reboot(addr("192.168.1.200"))) != "ACK 10m0s"; n++ {
+			h.hears(h.guest(n).release(addr("192.168.1.200")))
+		}
+		time.Sleep(9 * time.Minute)
+		h.is("a lent lease, renewed a little later", h.grants(h.guest(n).renew(addr("192.168.1.200"))), "ACK 12h0m0s")
+		h.is("a new guest", h.grants(h.guest(n+1).discover()), "OFFER 12h0m0s")
 	})
 }
 
@@ -549,7 +754,7 @@ func TestOverloadIsShown(t *testing.T) {
 	})
 }
 
-func TestRingThatIsTooSmallIsSaid(t *testing.T) {
+func TestRingThatIsTooSmall(t *testing.T) {
 	live(t, func(h *house) {
 		h.cfg.LAN.First, h.cfg.LAN.Last = addr("192.168.1.2"), addr("192.168.1.9")
 		h.boot()
@@ -557,7 +762,21 @@ func TestRingThatIsTooSmallIsSaid(t *testing.T) {
 		h.powerOff()
 		h.cfg.LAN.Addr = netip.MustParsePrefix("192.168.1.1/16")
 		h.cfg.LAN.First, h.cfg.LAN.Last = addr("192.168.1.2"), addr("192.168.200.1")
+		h.cfg.Ring.Cycles = 1_000_000
 		h.boot()
 		h.logged("made for fewer leases")
+		n := 0
+		for a := addr("192.168.2.0"); ; a, n = a.Next(), n+1 {
+			got := h.grants(h.guest(n).reboot(a))
+			if got == "ACK 10m0s" {
+				break
+			}
+			h.is(fmt.Sprint("guest ", n), got, "ACK 12h0m0s")
+			if n > 5000 {
+				t.Fatal("the ring is never full")
+			}
+		}
+		h.pageHas("New devices get short leases that a reboot forgets: the ring is full")
+		h.is("a guest from before", h.grants(h.guest(0).renew(addr("192.168.2.0"))), "ACK 12h0m0s")
 	})
 }

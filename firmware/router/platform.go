@@ -32,7 +32,7 @@ type device interface {
 // A platform is what the loops touch of the machine. Tests put another one in
 // its place.
 type platform struct {
-	openRing      func(path string, size int64) (device, error)
+	openRing      func(p flash.Place, size int64) (device, error)
 	listenPage    func(at netip.AddrPort) (net.Listener, error)
 	listen        func(ifname string, port uint16) (conn, error)
 	probe         func(ifname string, a netip.Addr) (dhcp.HWAddr, error)
@@ -46,7 +46,7 @@ type platform struct {
 }
 
 var linux = platform{
-	openRing:      func(path string, size int64) (device, error) { return flash.OpenFile(path, size) },
+	openRing:      func(p flash.Place, size int64) (device, error) { return flash.Open(p, size) },
 	listenPage:    listenPage,
 	listen:        func(ifname string, port uint16) (conn, error) { return wire.Listen(ifname, port) },
 	probe:         wire.Probe,

@@ -35,21 +35,13 @@ func Run(ctx context.Context, opt Options) error { return run(ctx, opt, linux) }
 
 func run(ctx context.Context, opt Options, os platform) error {
 	cfg, problems := opt.Load()
-	s := openStore(os.openRing, cfg.Ring.Path, leases(cfg))
+	s := openStore(time.Now(), os.openRing, cfg.Ring, leases(cfg))
 	defer s.close()
-	if s.trouble != "" {
-		opt.Log.Error("leases are not kept over a reboot and therefore short", "err", s.trouble)
-	}
-	if s.small {
-		opt.Log.Warn("the ring was made for fewer leases; once it is full, new clients get no answer", "ring", s.path)
-	}
-	if h := s.health(); h.Damaged > 0 {
-		opt.Log.Warn("damaged records in the ring were skipped", "ring", h.Path, "records", h.Damaged)
-	}
+	tellRing(opt.Log, s)
 	r := &router{
 		log:   opt.Log,
 		os:    os,
-		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), Ring: s.health()}),
+		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), Ring: s.health(time.Now())}),
 		store: s,
 	}
 	r.tell(problems)
@@ -65,6 +57,20 @@ func run(ctx context.Context, opt Options, os platform) error {
 				r.log.Error("configuration not read", "err", err)
 			}
 		}
+	}
+}
+
+// tellRing says at the start what the ring cannot promise.
+func tellRing(log *slog.Logger, s *store) {
+	h := s.health(time.Now())
+	if h.Trouble != "" {
+		log.Error("leases are not kept over a reboot and therefore short", "err", h.Trouble)
+	}
+	if s.small() {
+		log.Warn("the ring was made for fewer leases; once it is full, new clients get short ones that are not kept", "ring", h.Path)
+	}
+	if h.Damaged > 0 {
+		log.Warn("damaged records in the ring were skipped", "ring", h.Path, "records", h.Damaged)
 	}
 }
 
@@ -186,6 +192,7 @@ func (r *router) reload(ctx context.Context, load func() (config.Config, []confi
 	if cfg.Ring != old.Ring {
 		r.log.Warn("the ring moves at the next start only", "ring", old.Ring.Path)
 	}
+	r.store.fit(time.Now(), leases(cfg))
 	r.lan.configs.put(lanPart(cfg))
 	if !reflect.DeepEqual(cfg.WAN, old.WAN) {
 		r.wanT.stop()

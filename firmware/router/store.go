@@ -1,6 +1,7 @@
 package router
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
@@ -12,122 +13,253 @@ import (
 
 	"leasehold/dhcp/client"
 	"leasehold/dhcp/lease"
+	"leasehold/dhcp/server"
+	"leasehold/firmware/config"
 	"leasehold/firmware/flash"
 	"leasehold/firmware/ring"
 	"leasehold/firmware/status"
 )
 
 // The ring's keys: "L" and the four octets of an address for a binding, "wan"
-// for the address that the WAN port had.
+// for the address that the WAN port had, and "calm".
+//
+// Calm stands in the ring while every address that somebody may be using has its
+// binding there. It is put down before an address is lent, and put back when
+// nothing is lent any more; a ring that is new, or was formatted, has none. So a
+// boot that finds none knows that it does not know everything.
 const (
 	bindingKey = "L"
 	wanKey     = "wan"
+	CalmKey    = "calm"
 )
 
 func keyOf(a netip.Addr) string { return bindingKey + string(a.AsSlice()) }
 
-// A store keeps what has to survive a power cut. Without a ring it keeps it in
-// memory, which outlives the crash of a loop, and says so.
+// A store keeps what has to survive a power cut, within what the flash can take.
+// What it cannot keep it remembers in memory, which outlives the crash of a
+// loop, and it says so.
 type store struct {
-	path    string
-	trouble string // why there is no ring
-	small   bool   // the ring may not hold all leases that there can be
-	device  device
+	open  func(flash.Place, int64) (device, error)
+	place flash.Place
+	life  config.Ring
 
 	mu      sync.Mutex
-	ring    *ring.Ring   // nil: there is none
-	entries []ring.Entry // in its place, the earliest changed first
-	revived time.Time    // when the ring was last opened anew
+	size    int64 // that a plain file is to have
+	device  device
+	ring    *ring.Ring // nil: it could not be opened
+	trouble string     // why nothing can be kept; "": it can
+	full    bool       // the ring took no more at the last Put
+	opened  time.Time
+	tried   time.Time     // to open the ring, or to write to it, last
+	pause   time.Duration // until the next time
+	budget  *ring.Budget
+	calm    bool
+	wary    time.Time // until when what was not recorded may be in use
+	lent    map[netip.Addr]loan
+	last    []byte // the WAN port's address
 }
 
-// openStore opens the ring file, and creates one that holds the pool if there
-// is none. A store without a ring is better than no router, so there always is
-// one.
-func openStore(open func(path string, size int64) (device, error), path string, leases int) *store {
-	s := &store{path: path}
-	size := ring.Size(leases+spareRecords, maxRecord, flash.FileBlockSize)
-	dev, err := open(path, size)
-	if err != nil {
-		s.trouble = err.Error()
-		return s
+// A loan is a binding that is in memory only.
+type loan struct {
+	lease.Binding
+	until time.Time
+}
+
+// openStore opens the ring. A store without a ring is better than no router, so
+// there always is one.
+func openStore(now time.Time, open func(flash.Place, int64) (device, error), cfg config.Ring, leases int) *store {
+	s := &store{
+		open: open, place: flash.Place{Path: cfg.Path, AtEnd: cfg.AtEnd}, life: cfg,
+		size: sizeFor(leases), lent: map[netip.Addr]loan{},
 	}
-	r, err := ring.Open(dev)
-	if err != nil {
-		s.trouble = fmt.Sprintf("%s: %v", path, err)
-		s.salvage(dev)
-		dev.Close()
-		return s
-	}
-	s.ring, s.device = r, dev
-	s.small = int64(dev.Blocks())*int64(dev.BlockSize()) < size
+	s.reopen(now)
 	return s
 }
 
-// salvage reads what a ring that takes nothing more still holds.
-func (s *store) salvage(dev device) {
-	old, err := ring.OpenReadOnly(dev)
-	if err != nil {
-		return
-	}
-	for key, value := range old.All() {
-		s.entries = append(s.entries, ring.Entry{Key: key, Value: value})
-	}
+func sizeFor(leases int) int64 {
+	return ring.Size(leases+spareRecords, maxRecord, flash.FileBlockSize)
 }
 
 const (
-	// spareRecords is for the WAN port and for reservations outside the pool.
+	// spareRecords is for what is not a lease and for reservations outside the pool.
 	spareRecords = 64
 	maxRecord    = len(bindingKey) + 4 + lease.MaxBinding
 )
+
+// reopen opens the ring, or opens it anew.
+func (s *store) reopen(now time.Time) {
+	s.close()
+	s.tried = now
+	dev, err := s.open(s.place, s.size)
+	if err != nil {
+		s.trouble = err.Error()
+		return
+	}
+	r, err := ring.Open(dev)
+	if err != nil {
+		s.trouble = fmt.Sprintf("%v: %v", s.place, err)
+		dev.Close()
+		return
+	}
+	s.device, s.ring, s.trouble, s.full, s.opened = dev, r, "", false, now
+	s.budget = ring.NewBudget(now, r.Stats(), s.life.Cycles, time.Duration(s.life.Years)*365*24*time.Hour)
+	_, s.calm = r.Get(CalmKey)
+}
 
 func (s *store) close() {
 	if s.device != nil {
 		s.device.Close()
 	}
+	s.device, s.ring = nil, nil
 }
 
-// durable reports whether what put accepts survives a power cut.
-func (s *store) durable() bool { return s.trouble == "" }
-
-// put makes the entries durable. Without a ring they are only remembered: who
-// gives out leases then makes them short.
-func (s *store) put(entries ...ring.Entry) error {
+// fit has the ring grow with what is configured.
+func (s *store) fit(now time.Time, leases int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ring == nil {
-		s.remember(entries)
-		return nil
+	size := sizeFor(leases)
+	if size <= s.size {
+		return
 	}
+	s.size = size
+	if s.device == nil || int64(s.device.Blocks())*int64(s.device.BlockSize()) < size {
+		s.reopen(now)
+	}
+}
+
+// small reports whether the ring may not hold all leases that there can be.
+func (s *store) small() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.device != nil && int64(s.device.Blocks())*int64(s.device.BlockSize()) < s.size
+}
+
+const (
+	// mendEvery is how soon what does not work is tried again, at first.
+	mendEvery = time.Minute
+	// mendSeldom is how seldom it is when it goes on to fail: flash that fails
+	// must not be worn out by trying.
+	mendSeldom = time.Hour
+)
+
+// mend does what has to be done from time to time: it tries again what did not
+// work, and notes that nothing is lent any more. It reports whether the ring
+// takes bindings again that it did not take before.
+func (s *store) mend(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for a, l := range s.lent {
+		if !now.Before(l.until) {
+			delete(s.lent, a)
+		}
+	}
+	if s.trouble != "" {
+		return s.retry(now)
+	}
+	if !s.calm && len(s.lent) == 0 && !now.Before(s.wary) && s.credit(now) > 0 {
+		s.calm = s.write(now, ring.Entry{Key: CalmKey, Value: []byte{}}) == nil
+	}
+	return false
+}
+
+// retry opens the ring again and has it take something, even if that changes
+// nothing.
+func (s *store) retry(now time.Time) bool {
+	if now.Sub(s.tried) < max(s.pause, mendEvery) {
+		return false
+	}
+	s.reopen(now)
+	if s.ring != nil {
+		s.write(now, ring.Entry{Key: CalmKey})
+		s.pause = min(max(2*s.pause, mendEvery), mendSeldom)
+	}
+	if s.trouble != "" {
+		return false
+	}
+	s.calm, s.pause = false, 0
+	return true
+}
+
+// unknown notes until when addresses may be in use that the ring knows nothing
+// of, because it did not know everything when it was opened.
+func (s *store) unknown(now time.Time, longest time.Duration) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.wary.IsZero() && !s.calm {
+		s.wary = now.Add(min(max(longest, server.LentTerm), waryAtMost))
+	}
+	return s.wary
+}
+
+const waryAtMost = 24 * time.Hour
+
+// memory says what can be kept now.
+func (s *store) memory(now time.Time) server.Memory {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.trouble != "":
+		return server.KeepsNothing
+	case s.credit(now) <= 0:
+		return server.KeepsKnown
+	}
+	return server.KeepsAll
+}
+
+func (s *store) credit(now time.Time) int64 { return s.budget.Credit(now, s.ring.Stats().Used) }
+
+// put makes the entries durable, or returns an error.
+func (s *store) put(now time.Time, entries ...ring.Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.write(now, entries...)
+}
+
+func (s *store) write(now time.Time, entries ...ring.Entry) error {
+	if s.trouble != "" {
+		return errors.New(s.trouble)
+	}
+	before := s.ring.Stats().LiveBytes
 	err := s.ring.Put(entries...)
-	if errors.Is(err, ring.ErrWornOut) && s.revive() {
-		err = s.ring.Put(entries...)
+	switch {
+	case errors.Is(err, ring.ErrFull):
+		s.full = true
+	case errors.Is(err, ring.ErrWornOut):
+		s.trouble, s.tried = fmt.Sprintf("%v: %v", s.place, err), now
+	case s.ring.Stats().LiveBytes > before:
+		s.full = false
 	}
 	return err
 }
 
-func (s *store) remember(entries []ring.Entry) {
-	for _, e := range entries {
-		s.entries = slices.DeleteFunc(s.entries, func(old ring.Entry) bool { return old.Key == e.Key })
-		if e.Value != nil {
-			s.entries = append(s.entries, e)
-		}
+// lend remembers a binding that is not kept; that there are such stands in the
+// ring before.
+func (s *store) lend(now time.Time, b lease.Binding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.calm {
+		s.calm = s.write(now, ring.Entry{Key: CalmKey}) != nil
 	}
+	s.lent[b.Addr] = loan{b, now.Add(b.Grant)}
 }
 
-// reviveEvery is how often a ring that takes nothing more is opened anew.
-const reviveEvery = time.Minute
+// settle notes that a binding is kept, and no loan any more.
+func (s *store) settle(a netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lent, a)
+}
 
-// revive gives the segments that have failed another chance: what failed may
-// have been the device and not its flash.
-func (s *store) revive() bool {
-	if now := time.Now(); s.revived.IsZero() || now.Sub(s.revived) >= reviveEvery {
-		s.revived = now
-		if r, err := ring.Open(s.device); err == nil {
-			s.ring = r
-			return true
+// loans returns the bindings that are lent, each with what is left of it.
+func (s *store) loans(now time.Time) (all []lease.Binding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.lent {
+		if l.Grant = l.until.Sub(now); l.Grant > 0 {
+			all = append(all, l.Binding)
 		}
 	}
-	return false
+	return all
 }
 
 // all yields what is kept as it is when the loop begins, the earliest changed
@@ -135,17 +267,10 @@ func (s *store) revive() bool {
 func (s *store) all() iter.Seq2[string, []byte] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ring != nil {
-		return s.ring.All()
+	if s.ring == nil {
+		return func(func(string, []byte) bool) {}
 	}
-	entries := slices.Clone(s.entries)
-	return func(yield func(string, []byte) bool) {
-		for _, e := range entries {
-			if !yield(e.Key, e.Value) {
-				return
-			}
-		}
-	}
+	return s.ring.All()
 }
 
 // bindings yields the bindings that are stored, the earliest written first, and
@@ -153,12 +278,14 @@ func (s *store) all() iter.Seq2[string, []byte] {
 func (s *store) bindings() iter.Seq2[lease.Binding, error] {
 	return func(yield func(lease.Binding, error) bool) {
 		for key, value := range s.all() {
-			if key != wanKey && !yield(decodeBinding(key, value)) {
+			if isBinding(key) && !yield(decodeBinding(key, value)) {
 				return
 			}
 		}
 	}
 }
+
+func isBinding(key string) bool { return key != wanKey && key != CalmKey }
 
 func decodeBinding(key string, value []byte) (lease.Binding, error) {
 	var b lease.Binding
@@ -171,23 +298,46 @@ func decodeBinding(key string, value []byte) (lease.Binding, error) {
 	return b, nil
 }
 
-// last returns the address that the WAN port had.
-func (s *store) last() (client.Last, error) {
-	for key, value := range s.all() {
-		if key == wanKey {
-			var l client.Last
-			err := l.UnmarshalBinary(value)
-			return l, err
-		}
+// wan returns the address that the WAN port had.
+func (s *store) wan() (client.Last, error) {
+	s.mu.Lock()
+	value := s.last
+	if value == nil && s.ring != nil {
+		value, _ = s.ring.Get(wanKey)
 	}
-	return client.Last{}, nil
+	s.mu.Unlock()
+	var l client.Last
+	if value == nil {
+		return l, nil
+	}
+	err := l.UnmarshalBinary(value)
+	return l, err
+}
+
+// putWAN remembers the address that the WAN port has. It is only what to ask for
+// after a reboot, so where the flash has had enough, memory will do.
+func (s *store) putWAN(now time.Time, l client.Last) error {
+	e, err := entry(wanKey, l)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = e.Value
+	if s.trouble != "" || s.credit(now) <= 0 {
+		return nil
+	}
+	if old, ok := s.ring.Get(wanKey); ok && bytes.Equal(old, e.Value) {
+		return nil // nothing is promised on its strength: not even the first Put of a boot is due
+	}
+	return s.write(now, e)
 }
 
 // outside lists, to be forgotten, the bindings that are not of the network, or
 // cannot be read.
 func (s *store) outside(network netip.Prefix) (forget []ring.Entry) {
 	for key, value := range s.all() {
-		if b, err := decodeBinding(key, value); key != wanKey && (err != nil || !network.Contains(b.Addr)) {
+		if b, err := decodeBinding(key, value); isBinding(key) && (err != nil || !network.Contains(b.Addr)) {
 			forget = append(forget, ring.Entry{Key: key})
 		}
 	}
@@ -199,23 +349,38 @@ func entry(key string, v encoding.BinaryMarshaler) (ring.Entry, error) {
 	return ring.Entry{Key: key, Value: b}, err
 }
 
-func (s *store) health() status.Ring {
-	h := status.Ring{Path: s.path, Trouble: s.trouble}
+// health is what the page shows.
+func (s *store) health(now time.Time) status.Ring {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	h := status.Ring{Path: s.place.String(), Trouble: s.trouble, Lent: len(s.lent)}
 	if s.ring == nil {
 		return h
 	}
 	st := s.ring.Stats()
-	h.Records, h.Live, h.Capacity = st.Records, st.LiveBytes, st.Capacity
+	h.Records, h.Live, h.Capacity, h.Segment = st.Records, st.LiveBytes, st.Capacity, st.Segment
 	h.Programmed, h.Erases = st.Programmed, st.Erases
 	h.Damaged, h.Bad = st.Skipped, st.Bad
+	h.Cycles, h.Years = s.life.Cycles, s.life.Years
+	if s.budget == nil {
+		return h // it is only looked at
+	}
+	h.Credit, h.Burst, h.PerDay = s.credit(now), s.budget.Burst, s.budget.PerDay
+	if since := now.Sub(s.opened); since >= paceAfter {
+		h.Pace = st.Years(s.life.Cycles, since)
+	}
+	switch {
+	case s.full:
+		h.Sparing = "the ring is full"
+	case h.Credit <= 0:
+		h.Sparing = fmt.Sprintf("more was written than the flash can take for %d years", s.life.Years)
+	}
 	return h
 }
 
-// volatileTerm is the longest lease that is given while nothing can be kept: a
-// client that we forget in a power cut is soon back.
-const volatileTerm = 10 * time.Minute
+// paceAfter is how long a ring is watched before its life is foretold: a boot
+// costs an erase at once.
+const paceAfter = time.Hour
 
 // A Listing is what a ring file holds.
 type Listing struct {
@@ -225,20 +390,20 @@ type Listing struct {
 	Health   status.Ring
 }
 
-// ReadRing reads a ring file and changes nothing in it, also while a router has
-// it open.
-func ReadRing(path string) (Listing, error) {
-	dev, err := flash.OpenFileReadOnly(path)
+// ReadRing reads a ring and changes nothing in it, also while a router has it
+// open.
+func ReadRing(p flash.Place) (Listing, error) {
+	dev, err := flash.OpenReadOnly(p)
 	if err != nil {
 		return Listing{}, err
 	}
 	defer dev.Close()
 	r, err := ring.OpenReadOnly(dev)
 	if err != nil {
-		return Listing{}, fmt.Errorf("%s: %w", path, err)
+		return Listing{}, fmt.Errorf("%v: %w", p, err)
 	}
-	s := &store{ring: r, path: path}
-	l := Listing{Health: s.health()}
+	s := &store{ring: r, place: p}
+	l := Listing{Health: s.health(time.Time{})}
 	for b, err := range s.bindings() {
 		if err != nil {
 			l.Bad = append(l.Bad, err)
@@ -247,7 +412,7 @@ func ReadRing(path string) (Listing, error) {
 		l.Bindings = append(l.Bindings, b)
 	}
 	slices.SortFunc(l.Bindings, func(a, b lease.Binding) int { return a.Addr.Compare(b.Addr) })
-	if l.WAN, err = s.last(); err != nil {
+	if l.WAN, err = s.wan(); err != nil {
 		l.Bad = append(l.Bad, err)
 	}
 	return l, nil

@@ -71,9 +71,9 @@ func seed(hw dhcp.HWAddr) (s uint64) {
 }
 
 func (w *wan) clientConfig() client.Config {
-	last, err := w.store.last()
+	last, err := w.store.wan()
 	if err != nil {
-		w.log.Error("last address forgotten", "ring", w.store.path, "err", err)
+		w.log.Error("last address forgotten", "ring", w.store.place, "err", err)
 	}
 	return client.Config{
 		HW:        w.conn.HW(),
@@ -249,11 +249,7 @@ func (w *wan) install(l client.Lease) error {
 // remember keeps what the next boot will ask for. A renewal changes nothing of
 // it and so writes nothing.
 func (w *wan) remember(last client.Last) {
-	e, err := entry(wanKey, last)
-	if err == nil {
-		err = w.store.put(e)
-	}
-	if err != nil {
+	if err := w.store.putWAN(time.Now(), last); err != nil {
 		w.log.Error("address not remembered", "err", err)
 	}
 }

@@ -165,7 +165,7 @@ func (e Lease) stateAt(now time.Time) string {
 func (p *page) ring(g Ring) {
 	p.raw("<h2>Lease ring</h2>\n")
 	if g.Trouble != "" {
-		p.trouble("Leases are not kept over a reboot, and are therefore short; this is tried again every minute: " + g.Trouble)
+		p.trouble("Leases are not kept over a reboot, and are therefore short; this is tried again by itself: " + g.Trouble)
 	}
 	if g.Sparing != "" {
 		p.trouble("New devices get short leases that a reboot forgets: " + g.Sparing)
