@@ -19,4 +19,5 @@ require (
 	github.com/pierrec/lz4/v4 v4.1.14 // indirect
 	github.com/u-root/uio v0.0.0-20230220225925-ffce2a382923 // indirect
 	golang.org/x/sync v0.3.0 // indirect
+	pgregory.net/rapid v1.3.0 // indirect
 )

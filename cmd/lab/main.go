@@ -35,7 +35,7 @@ func lab(args []string) error {
 	binary := flags.String("leasehold", "", "the leasehold `binary` to run on the router")
 	page := flags.String("page", "127.0.0.1:8080", "where to serve the router's status page")
 	short := flags.Bool("short", false, "short leases: show renewal, release, a power cut and the reboot, then end")
-	measured := flags.String("measure", "", "measure leasehold beside dnsmasq, with their stores in this `directory`")
+	measured := flags.String("measure", "", "measure leasehold beside other servers, with their stores in this `directory`")
 	need := flags.String("need", "", "only install what the lab (run) or the tests (test) need")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -66,6 +66,11 @@ func lab(args []string) error {
 	}
 	if err := provide(labTools); err != nil {
 		return err
+	}
+	if *measured != "" {
+		if err := provideBench(*measured); err != nil {
+			return err
+		}
 	}
 	return outside(*page, *short || *measured != "")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -15,7 +16,8 @@ type tool struct {
 	pkgs    []string // the Debian or Ubuntu packages that have it, the first that there is
 }
 
-// labTools are for the lab, testTools for the tests besides.
+// labTools are for the lab, testTools for the tests besides, and benchTools for
+// the measurement. The servers that leasehold is measured beside are peers.
 var (
 	labTools = []tool{
 		{"ip", "", []string{"iproute2"}},
@@ -33,6 +35,13 @@ var (
 		{"qemu-mips", "", []string{"qemu-user"}},
 		{"faketime", "", []string{"faketime"}},
 		{"chromium", "", []string{"chromium"}},
+	}
+	benchTools = []tool{
+		{"strace", "", []string{"strace"}},
+	}
+	peers = []tool{
+		{"dhcpd", "", []string{"isc-dhcp-server"}},
+		{"kea-dhcp4", "", []string{"kea-dhcp4-server"}},
 	}
 )
 
@@ -80,15 +89,24 @@ func provide(tools []tool) error {
 func installEach(missing []tool) error {
 	var pkgs []string
 	for _, t := range missing {
-		i := slices.IndexFunc(t.pkgs, func(p string) bool {
-			return exec.Command("apt-cache", append([]string{"show"}, strings.Fields(p)...)...).Run() == nil
-		})
-		if i < 0 {
-			return fmt.Errorf("no package for %s: tried %s", t.program, strings.Join(t.pkgs, ", "))
+		p, err := t.packages()
+		if err != nil {
+			return err
 		}
-		pkgs = append(pkgs, strings.Fields(t.pkgs[i])...)
+		pkgs = append(pkgs, p...)
 	}
 	return apt(append([]string{"install", "-y", "-qq", "--no-install-recommends"}, pkgs...)...)
+}
+
+// packages returns the first of the tool's packages that there are.
+func (t tool) packages() ([]string, error) {
+	i := slices.IndexFunc(t.pkgs, func(p string) bool {
+		return exec.Command("apt-cache", append([]string{"show"}, strings.Fields(p)...)...).Run() == nil
+	})
+	if i < 0 {
+		return nil, fmt.Errorf("no package for %s: tried %s", t.program, strings.Join(t.pkgs, ", "))
+	}
+	return strings.Fields(t.pkgs[i]), nil
 }
 
 func apt(args ...string) error {
@@ -99,4 +117,91 @@ func apt(args ...string) error {
 		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return nil
+}
+
+// peersDir is where, beside the stores that are measured, the peers are.
+const peersDir = "peers"
+
+// provideBench provides what measuring needs, with peersDir in dir.
+func provideBench(dir string) error {
+	if err := provide(benchTools); err != nil {
+		return err
+	}
+	dir, err := filepath.Abs(filepath.Join(dir, peersDir))
+	if err != nil {
+		return err
+	}
+	missing := slices.DeleteFunc(slices.Clone(peers), func(t tool) bool {
+		_, _, err := locate(t.program, dir)
+		return err == nil
+	})
+	fetchPeers(missing, dir)
+	return nil
+}
+
+// fetchPeers unpacks peers under dir. They are not installed: that would start
+// them on the machine's own network. One that cannot be had is no reason not to
+// measure the others.
+func fetchPeers(missing []tool, dir string) {
+	if len(missing) > 0 && os.Geteuid() == 0 {
+		apt("update", "-qq") // if it fails, the old lists may do
+	}
+	for _, t := range missing {
+		fmt.Printf("Unpacking %s under %s\n", strings.Join(t.pkgs, " or "), dir)
+		if err := t.unpack(filepath.Join(dir, t.program)); err != nil {
+			fmt.Printf("%s is left out: %v\n", t.program, err)
+		}
+	}
+}
+
+// unpack puts the files of a tool's packages under dir, with those of the
+// packages that they need and that are not installed.
+func (t tool) unpack(dir string) error {
+	pkgs, err := t.packages()
+	if err != nil {
+		return err
+	}
+	draft := dir + ".new"
+	defer os.RemoveAll(draft)
+	if err := os.MkdirAll(draft+"/partial", 0o755); err != nil {
+		return err
+	}
+	if err := apt(append([]string{"install", "-y", "-qq", "--no-install-recommends", "--download-only",
+		"-o", "Dir::Cache::archives=" + draft + "/", "-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User="},
+		pkgs...)...); err != nil {
+		return err
+	}
+	archives, err := filepath.Glob(draft + "/*.deb")
+	if err != nil {
+		return err
+	}
+	for _, a := range archives {
+		if out, err := exec.Command("dpkg-deb", "-x", a, draft).CombinedOutput(); err != nil {
+			return fmt.Errorf("unpack %s: %w: %s", a, err, out)
+		}
+		if err := os.Remove(a); err != nil {
+			return err
+		}
+	}
+	return os.Rename(draft, dir)
+}
+
+// locate returns where a program is that is installed, or unpacked under dir,
+// and the environment that it then needs.
+func locate(program, dir string) (path string, env []string, err error) {
+	path, err = find(program)
+	if err == nil || dir == "" {
+		return path, nil, err
+	}
+	root := filepath.Join(dir, program)
+	for _, sub := range []string{"/usr/sbin/", "/sbin/"} {
+		if path, err = exec.LookPath(root + sub + program); err == nil {
+			libs, err := filepath.Glob(root + "/usr/lib/*-linux-*")
+			if len(libs) > 0 {
+				env = []string{"LD_LIBRARY_PATH=" + strings.Join(libs, ":")}
+			}
+			return path, env, err
+		}
+	}
+	return "", nil, fmt.Errorf("%s is neither installed nor could it be unpacked", program)
 }

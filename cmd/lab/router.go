@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"leasehold/firmware/flash"
+	"leasehold/firmware/ring"
+	"leasehold/firmware/router"
 )
 
 // A box is the router: the namespace with its ports, and leasehold in it.
@@ -51,4 +55,19 @@ func (b *box) powerBack() error {
 		return err
 	}
 	return b.powerOn()
+}
+
+// usedRing makes the ring of a router that knows of every address in use: it
+// need not ask by ARP before it gives one. A ring that is there stays as it is.
+func usedRing(path string) error {
+	dev, err := flash.OpenFile(path, 4*flash.FileBlockSize)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	r, err := ring.Open(dev)
+	if err != nil {
+		return err
+	}
+	return r.Put(ring.Entry{Key: router.CalmKey, Value: []byte{}})
 }

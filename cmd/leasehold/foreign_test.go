@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -30,7 +31,8 @@ var emulators = map[string]string{
 
 // TestShippedBinaries runs what `make build` made: each is static, says its
 // version, checks a configuration and reads a ring file that this machine
-// wrote, whatever its byte order.
+// wrote, whatever its byte order. What it has to complain of is its exit status
+// too.
 func TestShippedBinaries(t *testing.T) {
 	dir := t.TempDir()
 	conf := filepath.Join(dir, "conf")
@@ -38,6 +40,9 @@ func TestShippedBinaries(t *testing.T) {
 		t.Fatal(err)
 	}
 	path := writeRing(t, dir)
+	damaged := dir + "/damaged"
+	change(t, damaged, content(t, path))
+	place := spoil(t, damaged, "host-107")[0]
 	for cpu, emulator := range emulators {
 		t.Run(cpu, func(t *testing.T) {
 			binary := "../../build/leasehold-" + cpu
@@ -50,14 +55,38 @@ func TestShippedBinaries(t *testing.T) {
 				{"check " + conf, "option leasetime '1h'"},
 				{"leases " + path, "192.168.1.100  02:00:00:00:00:64  host-100  12 h"},
 				{"leases " + path, "100 leases;"},
+				{"leases -f json " + path, `"client_id": "01:02:00:00:00:00:64",`},
+				{"ring info " + path, "100 leases; 100 records in"},
+				{"ring verify " + path, path + ": good; 100 leases in 4 segments"},
 			} {
-				out, err := exec.Command(emulator, append([]string{binary}, strings.Fields(c.args)...)...).CombinedOutput()
-				if err != nil || !strings.Contains(string(out), c.want) {
-					t.Errorf("leasehold %s: %v; want %q in:\n%s", c.args, err, c.want, out)
+				if out, status := emulate(t, emulator, binary, c.args); status != 0 || !strings.Contains(out, c.want) {
+					t.Errorf("leasehold %s: status %d; want %q in:\n%s", c.args, status, c.want, out)
+				}
+			}
+			for _, c := range []struct{ args, want string }{
+				{"leases " + damaged, "leasehold: " + damaged + ": 1 record cannot be read"},
+				{"ring verify " + damaged, place + "damaged record in the segment at 0x0, which is in use"},
+				{"ring verify " + damaged, "leasehold: " + damaged + ": 1 record damaged; 99 leases can be read"},
+				{"ring format " + conf, "shorter than an erase block of 65536; -force overwrites it"},
+				{"ring format", "leasehold: ring format: which ring?"},
+			} {
+				if out, status := emulate(t, emulator, binary, c.args); status != 1 || !strings.Contains(out, c.want) {
+					t.Errorf("leasehold %s: status %d; want 1 and %q in:\n%s", c.args, status, c.want, out)
 				}
 			}
 		})
 	}
+}
+
+// emulate runs a binary and returns what it printed and its exit status.
+func emulate(t *testing.T, emulator, binary, args string) (string, int) {
+	t.Helper()
+	cmd := exec.Command(emulator, append([]string{binary}, strings.Fields(args)...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil && !errors.As(err, new(*exec.ExitError)) {
+		t.Fatal(err)
+	}
+	return string(out), cmd.ProcessState.ExitCode()
 }
 
 func isStatic(t *testing.T, binary string) {

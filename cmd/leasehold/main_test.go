@@ -49,6 +49,18 @@ func TestRunTable(t *testing.T) {
 		{"leases -f", "", "usage: leasehold", "flag needs an argument: -f"},
 		{"leases a b", "", "", `leasehold leases: what is "b"?`},
 		{"leases /nowhere/ring", "", "", "no such file"},
+		{"leases -at-end 64k /nowhere/ring", "", "", "open /nowhere/ring: only an MTD partition has a part at its end"},
+		{"ring", "", "", "ring: info, verify or format?"},
+		{"ring -h", "", "usage: leasehold", "help requested"},
+		{"ring info -h", "", "usage: leasehold", "help requested"},
+		{"ring erase /nowhere/ring", "", "", `ring: no command "erase"; there are info, verify and format`},
+		{"ring verify a b", "", "", `ring verify: what is "b"?`},
+		{"ring info -force /nowhere/ring", "", "", "ring info: -force is for format only"},
+		{"ring info -at-end lots /nowhere/ring", "", "", "-at-end: 'lots' is no size such as 256k or 1M"},
+		{"ring info -at-end -1 /nowhere/ring", "", "", "-at-end: '-1' is no size such as 256k or 1M"},
+		{"ring verify -at-end 64k /nowhere/ring", "", "", "open /nowhere/ring: only an MTD partition has a part at its end"},
+		{"ring format -force", "", "", "ring format: which ring? All leases in it will be forgotten"},
+		{"ring format /nowhere/ring", "", "", "create /nowhere/ring: "},
 	} {
 		t.Run(tc.args, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

@@ -54,7 +54,9 @@ type Slot struct {
 	offered  dhcp.ID   // to whom, while Offered
 	promised time.Time // while Offered or Bound: the client may be told until then that it is Bound
 	granted  time.Time // while Bound: the holder was told that the address is its own until then
-	silent   time.Time // until then nobody is taken to use the address, since nobody answered for it
+	silent   time.Time // until then nobody but the prober is taken to use the address, since nobody else answered for it
+	prober   dhcp.ID   // for whom it was asked
+	record   dhcp.ID   // whose binding of the address is on flash: the last holder's still, while it is lent to another
 	index    int       // in Table.due, or -1
 }
 
@@ -98,6 +100,7 @@ type Table struct {
 	slots    map[netip.Addr]*Slot
 	byID     map[dhcp.ID]*Slot // the slot in which the client is the holder or was the last one
 	offers   map[dhcp.ID]*Slot // the slot that is held for the client
+	records  map[dhcp.ID]*Slot // the slot of which flash says, last, that it is the client's
 	due      byUntil           // the slots of the pool, the first to become free on top
 	declined []*Slot           // in the order in which they were declined
 }
@@ -105,11 +108,12 @@ type Table struct {
 // NewTable returns an empty table.
 func NewTable(p Pool) *Table {
 	return &Table{
-		pool:   p,
-		cursor: p.First,
-		slots:  map[netip.Addr]*Slot{},
-		byID:   map[dhcp.ID]*Slot{},
-		offers: map[dhcp.ID]*Slot{},
+		pool:    p,
+		cursor:  p.First,
+		slots:   map[netip.Addr]*Slot{},
+		byID:    map[dhcp.ID]*Slot{},
+		offers:  map[dhcp.ID]*Slot{},
+		records: map[dhcp.ID]*Slot{},
 	}
 }
 
@@ -254,7 +258,8 @@ func (t *Table) Unhold(now time.Time, id dhcp.ID) {
 // had another one, becomes free.
 func (t *Table) Bind(now time.Time, b Binding) {
 	s := t.bind(now, b, now.Add(b.Grant))
-	s.Heard, s.Kept = true, true
+	s.Heard = true
+	t.keep(s)
 }
 
 // Lend is Bind for a binding that is not on flash. A record of the same client
@@ -270,6 +275,15 @@ func (t *Table) Lend(now time.Time, b Binding) {
 	s.Heard, s.Kept = true, kept
 }
 
+// Recorded returns the address that the client would have after a power cut.
+// Where it is given another, that record has to go: it may be the later one.
+func (t *Table) Recorded(id dhcp.ID) (netip.Addr, bool) {
+	if s := t.records[id]; s != nil {
+		return s.Addr, true
+	}
+	return netip.Addr{}, false
+}
+
 // Keeps reports whether the binding of a to the client is on flash.
 func (t *Table) Keeps(a netip.Addr, id dhcp.ID) bool {
 	s := t.slots[a]
@@ -279,29 +293,36 @@ func (t *Table) Keeps(a netip.Addr, id dhcp.ID) bool {
 // Recall puts back what was read from flash at boot: one full term, during
 // which we wait to hear from the client.
 func (t *Table) Recall(now time.Time, b Binding) {
+	heard := t.Using(now, b.Addr, b.ID)
 	s := t.bind(now, b, now.Add(b.Term))
-	s.Heard, s.Kept = false, true
+	s.Heard = heard
+	t.keep(s)
 }
 
-// Using reports whether the client has been heard to hold a, since we started.
+// Using reports whether the client was heard since we started, and told that a
+// is its own until some time to come.
 func (t *Table) Using(now time.Time, a netip.Addr, id dhcp.ID) bool {
 	s := t.slots[a]
-	return s != nil && s.State == Bound && s.ID == id && s.Heard && now.Before(s.Until)
+	return s != nil && s.State == Bound && s.ID == id && s.Heard && now.Before(s.granted)
 }
 
-// Heard reports whether the holder of a was heard since we started.
-func (t *Table) Heard(a netip.Addr) bool {
+// Heard reports whether whoever holds a was heard since we started.
+func (t *Table) Heard(now time.Time, a netip.Addr) bool {
 	s := t.slots[a]
-	return s != nil && s.State == Bound && s.Heard
+	return s != nil && t.Using(now, a, s.ID)
 }
 
-// Silent notes that nobody answered for a; until then that is taken to hold.
-func (t *Table) Silent(a netip.Addr, until time.Time) { t.slot(a).silent = until }
+// Silent notes that nobody answered for a but the client that is to have it, if
+// that one does; until then that is taken to hold.
+func (t *Table) Silent(a netip.Addr, id dhcp.ID, until time.Time) {
+	s := t.slot(a)
+	s.silent, s.prober = until, id
+}
 
-// IsSilent reports whether a is taken to be used by nobody.
-func (t *Table) IsSilent(now time.Time, a netip.Addr) bool {
+// IsSilent reports whether a is taken to be used by nobody but the client.
+func (t *Table) IsSilent(now time.Time, a netip.Addr, id dhcp.ID) bool {
 	s := t.slots[a]
-	return s != nil && now.Before(s.silent)
+	return s != nil && s.prober == id && now.Before(s.silent)
 }
 
 func (t *Table) bind(now time.Time, b Binding, until time.Time) *Slot {
@@ -322,6 +343,15 @@ func (t *Table) bind(now time.Time, b Binding, until time.Time) *Slot {
 	t.byID[b.ID] = s
 	t.setUntil(s, until)
 	return s
+}
+
+// keep notes that the binding is on flash, in place of the one that was.
+func (t *Table) keep(s *Slot) {
+	if t.records[s.record] == s {
+		delete(t.records, s.record)
+	}
+	s.Kept, s.record = true, s.ID
+	t.records[s.ID] = s
 }
 
 // forget takes the holder's name off a slot.
@@ -359,21 +389,6 @@ func (t *Table) Decline(now time.Time, a netip.Addr, id dhcp.ID, until time.Time
 		return false
 	}
 	t.quarantine(s, until)
-	return true
-}
-
-// Seize takes a out of use until the given time, as Decline does, because we
-// found somebody using it. Where it was promised, nothing happens.
-func (t *Table) Seize(now time.Time, a netip.Addr, until time.Time) {
-	if s := t.slot(a); !now.Before(s.promised) {
-		t.quarantine(s, until)
-	}
-}
-
-func (t *Table) quarantine(s *Slot, until time.Time) {
-	t.unlist(s)
-	s.State, s.silent = Declined, time.Time{}
-	t.setUntil(s, until)
 	t.declined = append(t.declined, s)
 	if len(t.declined) > max(1, t.pool.Size()/4) {
 		first := t.declined[0]
@@ -381,6 +396,28 @@ func (t *Table) quarantine(s *Slot, until time.Time) {
 		first.State = Free
 		t.setUntil(first, time.Time{})
 	}
+	return true
+}
+
+// Seize takes a out of use until the given time, because we found somebody else
+// using it when the client was to have it. It reports whether it did: what has
+// become another client's meanwhile stays that, and so does what the client was
+// heard on. A promise to the client does not count: nothing is on its way to
+// flash while the answer to a probe is dealt with.
+func (t *Table) Seize(now time.Time, a netip.Addr, id dhcp.ID, until time.Time) bool {
+	s := t.slot(a)
+	if !s.free(now, id) || t.Using(now, a, id) {
+		return false
+	}
+	s.promised = time.Time{}
+	t.quarantine(s, until)
+	return true
+}
+
+func (t *Table) quarantine(s *Slot, until time.Time) {
+	t.unlist(s)
+	s.State, s.silent = Declined, time.Time{}
+	t.setUntil(s, until)
 }
 
 // All yields a slot for every address that was ever held, in no particular order.

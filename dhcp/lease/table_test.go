@@ -73,6 +73,16 @@ func (c checked) sound() {
 			c.Errorf("%v is said to have %v, which has %v", id, s.Addr, s.ID)
 		}
 	}
+	for a, s := range c.slots {
+		if s.ID != "" && c.byID[s.ID] != s || s.Kept && (s.record != s.ID || c.records[s.ID] != s) {
+			c.Errorf("%v is %v's, who is said to have something else: %+v", a, s.ID, s)
+		}
+	}
+	for id, s := range c.records {
+		if s.record != id || c.slots[s.Addr] != s {
+			c.Errorf("%v is said to be recorded with %v, which is recorded with %v", id, s.Addr, s.record)
+		}
+	}
 	for id, s := range c.offers {
 		if s.State != Offered || s.offered != id || c.slots[s.Addr] != s {
 			c.Errorf("%v is said to be offered %v, which is %v to %v", id, s.Addr, s.State, s.offered)

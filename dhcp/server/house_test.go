@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -103,6 +104,9 @@ type answer struct {
 }
 
 func (a *answer) carryOut() {
+	if a.Lend != nil {
+		a.h.Lent(a.h.now, *a.Lend)
+	}
 	if a.Bind == nil || a.h.broken {
 		return
 	}
@@ -119,16 +123,28 @@ func (a *answer) isWellFormed() {
 	if strings.HasPrefix(a.Why.String(), "unknown") || a.Client != dhcp.ClientID(a.to.Msg) {
 		a.h.Errorf("decision %+v about %v", a.Decision, a.to.Msg)
 	}
-	if (a.Bind != nil) != (a.Why == Bound || a.Why == Renewed || a.Why == Rebooted) {
-		a.h.Errorf("%v with binding %+v", a.Why, a.Bind)
+	if told := a.Why == Bound || a.Why == Renewed || a.Why == Rebooted; told != (a.Bind != nil || a.Lend != nil) || a.Bind != nil && a.Lend != nil {
+		a.h.Errorf("%v with binding %+v, lent %+v", a.Why, a.Bind, a.Lend)
 	}
-	if b := a.Bind; b != nil {
+	if a.Free.IsValid() && a.Bind == nil {
+		a.h.Errorf("%v frees %v for nothing", a.Why, a.Free)
+	}
+	if asks := a.Probe.IsValid(); asks != (a.Why == Probing) || asks && (a.Probe != a.Addr || a.Reply != nil) {
+		a.h.Errorf("%v probes %v and answers %v", a.Why, a.Probe, a.Reply)
+	}
+	if a.Lend != nil && a.Lend.Grant > LentTerm {
+		a.h.Errorf("lent for %v", a.Lend.Grant)
+	}
+	if b := cmp.Or(a.Bind, a.Lend); b != nil {
 		if _, err := b.MarshalBinary(); err != nil || b.Grant > b.Term || b.Grant <= 0 || b.ID != a.Client || b.Addr != a.Addr {
 			a.h.Errorf("binding %+v, %v", b, err)
 		}
 	}
 	if a.Reply == nil {
 		return
+	}
+	if b := cmp.Or(a.Bind, a.Lend); b != nil && a.Reply.Msg.IPAddressLeaseTime(0) != b.Grant {
+		a.h.Errorf("the client is told %v of %v", a.Reply.Msg.IPAddressLeaseTime(0), b.Grant)
 	}
 	m, q := a.Reply.Msg, a.to.Msg
 	if m.OpCode != dhcpv4.OpcodeBootReply || m.HWType != q.HWType || m.TransactionID != q.TransactionID ||
@@ -185,6 +201,32 @@ func (a *answer) naks(why Reason) *answer {
 func (a *answer) silent(why Reason) *answer {
 	a.h.Helper()
 	return a.is(dhcpv4.MessageTypeNone, why, "0.0.0.0")
+}
+
+func (a *answer) probes(addr string) *answer {
+	a.h.Helper()
+	if a.silent(Probing); a.Probe != ip(addr) {
+		a.h.Errorf("probes %v; want %s", a.Probe, addr)
+	}
+	return a
+}
+
+// answered says who answers the probe, and has the server go on.
+func (a *answer) answered(by dhcp.HWAddr) *answer {
+	a.h.Helper()
+	a.h.Probed(a.h.now, a.to, a.Probe, by)
+	return a.h.hears(a.to)
+}
+
+var nobody dhcp.HWAddr
+
+// lends asserts that the address is granted from memory.
+func (a *answer) lends(grant time.Duration) *answer {
+	a.h.Helper()
+	if a.Lend == nil || a.Lend.Grant != grant {
+		a.h.Errorf("%v: bound %+v, lent %+v; want it lent for %v", a.Why, a.Bind, a.Lend, grant)
+	}
+	return a
 }
 
 // goesTo asserts where the reply is sent: IP address and port, and station.

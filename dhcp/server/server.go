@@ -71,7 +71,7 @@ type Decision struct {
 	Probe netip.Addr     // ask by ARP who uses it, tell Probed, and Handle the message once more
 	Lend  *lease.Binding // is kept in memory only; to be given to Lent BEFORE Reply is sent
 	Bind  *lease.Binding // must be on flash BEFORE Reply is sent, and be given to Bound in between
-	Free  netip.Addr     // what Bind's client held until now: may be forgotten after Bind is on flash
+	Free  netip.Addr     // where flash has Bind's client until now: to be forgotten after Bind is on flash
 	Reply *dhcp.Datagram // to be sent
 	Why   Reason         // for the log and the page: also when nothing is sent
 
@@ -129,13 +129,13 @@ func (s *Server) Table() *lease.Table { return s.table }
 
 // Recall takes a binding that was read from flash. It reports false, and does
 // nothing, where the address is not of the network that is served, or the client
-// or another on this address was heard since we started.
+// was heard on another address since we started, or another client on this one.
 func (s *Server) Recall(now time.Time, b lease.Binding) bool {
 	if !s.cfg.Addr.Contains(b.Addr) {
 		return false
 	}
-	held, known := s.table.Holder(b.ID)
-	if known && held.Heard || s.table.Heard(b.Addr) {
+	held, _ := s.table.Holder(b.ID)
+	if heard := held.Heard || s.table.Heard(now, b.Addr); heard && !s.table.Using(now, b.Addr, b.ID) {
 		return false
 	}
 	s.table.Recall(now, b)
@@ -154,14 +154,14 @@ func (s *Server) Lent(now time.Time, b lease.Binding) { s.table.Lend(now, b) }
 
 // Probed says who answered for an address that a Decision about d asked to
 // probe; the zero HWAddr: nobody. Where it is somebody else than the sender of
-// d, the address is taken out of use, and Probed reports true.
+// d, the address is taken out of use, and Probed reports true; false if it has
+// become somebody's meanwhile.
 func (s *Server) Probed(now time.Time, d dhcp.Datagram, a netip.Addr, user dhcp.HWAddr) (taken bool) {
 	if hw, _ := dhcp.ClientHW(d.Msg); user == (dhcp.HWAddr{}) || user == hw {
-		s.table.Silent(a, now.Add(silence))
+		s.table.Silent(a, dhcp.ClientID(d.Msg), now.Add(silence))
 		return false
 	}
-	s.table.Seize(now, a, now.Add(declineTime))
-	return true
+	return s.table.Seize(now, a, dhcp.ClientID(d.Msg), now.Add(declineTime))
 }
 
 // Bound says that b is on flash: from now on the address is the client's.
@@ -255,7 +255,7 @@ func (s *Server) most(a netip.Addr, id dhcp.ID) time.Duration {
 // unsure reports whether a is to be probed before it is given to the client: if
 // what we know of it, or will know after a power cut, may not be all.
 func (s *Server) unsure(now time.Time, a netip.Addr, id dhcp.ID) bool {
-	return (s.lends(a, id) || now.Before(s.wary)) && !s.table.Using(now, a, id) && !s.table.IsSilent(now, a)
+	return (s.lends(a, id) || now.Before(s.wary)) && !s.table.Using(now, a, id) && !s.table.IsSilent(now, a, id)
 }
 
 // pick prefers the reserved address, as long as nobody else is still on it.
@@ -363,8 +363,10 @@ func (s *Server) acknowledge(now time.Time, q query, a netip.Addr, kind Reason) 
 	d.Bind = b
 	// The old record must not outlive this one, unless it is just being
 	// overwritten with somebody else's.
-	if next := s.table.Promised(now, old.Addr); known && old.Addr != a && (next == "" || next == q.id) {
-		d.Free = old.Addr
+	if record, ok := s.table.Recorded(q.id); ok && record != a {
+		if next := s.table.Promised(now, record); next == "" || next == q.id {
+			d.Free = record
+		}
 	}
 	return d
 }

@@ -21,12 +21,15 @@ const (
 	probeWait = 200 * time.Millisecond
 )
 
-// Probe asks whether somebody on the link uses a, by ARP requests that name no
-// sender address (RFC 5227, section 2.1.1). It sends two of them, 200 ms apart,
-// where the RFC has three over several seconds: a house that waits for its
-// uplink cannot wait for that. It returns who answered, or who else is probing
-// for a, and the zero HWAddr if nobody did.
-func Probe(ifname string, a netip.Addr) (dhcp.HWAddr, error) {
+// Probe asks whether somebody on the link uses a, by ARP requests. It sends two
+// of them, 200 ms apart, where RFC 5227 has three over several seconds: a house
+// that waits for its uplink, or for an address, cannot wait for that. Who wants a
+// for itself leaves from invalid, which makes them ARP probes (section 2.1.1).
+// Who has an address on the link asks from that one, as for any neighbour: a
+// client that is just taking a would have to see a claim in a probe. Probe
+// returns who answered, or who else is probing for a, and the zero HWAddr if
+// nobody did.
+func Probe(ifname string, from, a netip.Addr) (dhcp.HWAddr, error) {
 	ifi, err := findInterface(ifname)
 	if err != nil {
 		return dhcp.HWAddr{}, err
@@ -38,7 +41,7 @@ func Probe(ifname string, a netip.Addr) (dhcp.HWAddr, error) {
 	defer l.close()
 	self := dhcp.HWAddr(ifi.HardwareAddr)
 	for range probes {
-		if err := l.write(appendARPProbe(nil, self, a), dhcp.BroadcastHW); err != nil {
+		if err := l.write(appendARPRequest(nil, self, from, a), dhcp.BroadcastHW); err != nil {
 			return dhcp.HWAddr{}, fmt.Errorf("probe for %v on %s: %w", a, ifname, err)
 		}
 		hw, err := awaitUser(l, self, a, time.Now().Add(probeWait))
@@ -69,13 +72,16 @@ func awaitUser(l link, self dhcp.HWAddr, a netip.Addr, deadline time.Time) (dhcp
 	}
 }
 
-func appendARPProbe(b []byte, self dhcp.HWAddr, a netip.Addr) []byte {
+func appendARPRequest(b []byte, self dhcp.HWAddr, from, a netip.Addr) []byte {
 	b = binary.BigEndian.AppendUint16(b, 1) // Ethernet
 	b = binary.BigEndian.AppendUint16(b, etherTypeIPv4)
 	b = append(b, 6, 4)
 	b = binary.BigEndian.AppendUint16(b, arpRequest)
 	b = append(b, self[:]...)
-	b = append(b, 0, 0, 0, 0)
+	if !from.Is4() {
+		from = netip.IPv4Unspecified()
+	}
+	b = append(b, from.AsSlice()...)
 	b = append(b, make([]byte, 6)...)
 	return append(b, a.AsSlice()...)
 }

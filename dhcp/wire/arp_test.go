@@ -25,8 +25,12 @@ const probeBytes = `
 
 func TestARPProbe(t *testing.T) {
 	want := octets(t, probeBytes)
-	if got := appendARPProbe(nil, self, probed); !bytes.Equal(got, want) || len(got) != arpLen {
-		t.Errorf("appendARPProbe = %x; want %x", got, want)
+	if got := appendARPRequest(nil, self, netip.Addr{}, probed); !bytes.Equal(got, want) || len(got) != arpLen {
+		t.Errorf("appendARPRequest = %x; want %x", got, want)
+	}
+	copy(want[14:], []byte{192, 0, 2, 1})
+	if got := appendARPRequest(nil, self, netip.MustParseAddr("192.0.2.1"), probed); !bytes.Equal(got, want) {
+		t.Errorf("appendARPRequest = %x; want %x: who has an address asks from it", got, want)
 	}
 }
 

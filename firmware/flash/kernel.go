@@ -55,6 +55,16 @@ func (f mtdFile) unlock(at unix.EraseInfo) error {
 	return err
 }
 
+// sync opens the MTD once more: its driver is told to sync when somebody who
+// might have written closes it, and in no other way.
+func (f mtdFile) sync() error {
+	again, err := os.OpenFile(f.Name(), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return again.Close()
+}
+
 // ioctl asks until no signal comes between: to erase or to unlock twice does no
 // harm.
 func (f mtdFile) ioctl(request uint, arg unsafe.Pointer) (int, error) {

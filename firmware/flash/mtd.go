@@ -33,6 +33,7 @@ type chip interface {
 	isBad(off int64) (bool, error)
 	isLocked(at unix.EraseInfo) (bool, error)
 	unlock(at unix.EraseInfo) error
+	sync() error
 }
 
 // A system is where MTDs are found and opened.
@@ -155,6 +156,7 @@ type mtd struct {
 	part     partition
 	from     int64 // octets of the partition before the device
 	size     int   // of an erase block
+	ram      bool  // or a disk that is called so
 	bad      []bool
 	locked   []bool // would not be unlocked
 	whyNot   error  // what the kernel said to that
@@ -234,8 +236,7 @@ func (s system) openNode(part partition, flag int) (chip, error) {
 }
 
 // suits returns ErrUnsuitable unless the ring can program the MTD piece by
-// piece, and ErrWriteProtected if it cannot at all. RAM is there for trials, as
-// is a disk under block2mtd, which calls itself RAM and writes when it likes.
+// piece, and ErrWriteProtected if it cannot at all. RAM is there for trials.
 func suits(info unix.MtdInfo, writing bool) error {
 	switch {
 	case info.Type != unix.MTD_NORFLASH && info.Type != unix.MTD_RAM:
@@ -276,7 +277,10 @@ func newMTD(c chip, part partition, info unix.MtdInfo, atEnd int64) (*mtd, error
 	if blocks < 1 || blocks > there {
 		return nil, fmt.Errorf("%d octets at the end: the partition has %d, in erase blocks of %d", atEnd, info.Size, size)
 	}
-	d := &mtd{chip: c, part: part, from: (there - blocks) * size, size: int(size), locked: make([]bool, blocks)}
+	d := &mtd{
+		chip: c, part: part, from: (there - blocks) * size, size: int(size),
+		ram: info.Type == unix.MTD_RAM, locked: make([]bool, blocks),
+	}
 	var err error
 	d.bad, err = d.badBlocks(int(blocks))
 	return d, err
@@ -369,6 +373,9 @@ func (d *mtd) Program(p []byte, off int64) error {
 		return d.where(off, err)
 	}
 	_, err := d.chip.WriteAt(p, d.from+off)
+	if err == nil {
+		err = d.settle()
+	}
 	return d.where(off, d.heeded(p, off, cause(err)))
 }
 
@@ -379,7 +386,20 @@ func (d *mtd) Erase(block int) error {
 		return d.where(off, err)
 	}
 	err := d.chip.erase(d.sectors(block, 1))
-	return d.where(off, d.heeded(blank(d.size), off, err))
+	if err == nil {
+		err = d.settle()
+	}
+	return d.where(off, d.heeded(blank(d.size), off, cause(err)))
+}
+
+// settle makes durable what the kernel may still keep to itself. Flash is
+// written to at once. A disk under block2mtd, which calls itself RAM, is not,
+// whatever O_SYNC asks for.
+func (d *mtd) settle() error {
+	if !d.ram {
+		return nil
+	}
+	return d.chip.sync()
 }
 
 func (d *mtd) check(off int64, n int) error {

@@ -69,6 +69,7 @@ type fakeChip struct {
 	keyhole  int   // writes end early after so many octets; 0: never
 	noUnlock error // what unlock returns
 	claimed  bool
+	syncs    int
 
 	unlocked []unix.EraseInfo
 }
@@ -181,6 +182,11 @@ func (f *fakeFile) unlock(at unix.EraseInfo) error {
 	for block := at.Start / sector; block < (at.Start+at.Length)/sector; block++ {
 		delete(f.locked, int(block))
 	}
+	return nil
+}
+
+func (f *fakeFile) sync() error {
+	f.syncs++
 	return nil
 }
 
@@ -436,6 +442,20 @@ func TestABadBlockIsBlankAndRefused(t *testing.T) {
 	for _, err := range []error{d.Erase(2), d.Program([]byte{0}, 2*sector), d.Program(make([]byte, 16), 2*sector-8)} {
 		if !errors.Is(err, errBad) {
 			t.Errorf("%v; want a bad block", err)
+		}
+	}
+}
+
+func TestOnlyWhatIsCalledRAMIsSynced(t *testing.T) {
+	for kind, want := range map[uint8]int{unix.MTD_NORFLASH: 0, unix.MTD_RAM: 2} {
+		c := newChip()
+		c.Type = kind
+		d := openLeases(t, c, 0)
+		if err := errors.Join(d.Erase(0), d.Program([]byte("12345678"), 0)); err != nil {
+			t.Error(err)
+		}
+		if c.syncs != want {
+			t.Errorf("type %d: %d syncs; want %d", kind, c.syncs, want)
 		}
 	}
 }

@@ -49,5 +49,5 @@ func (r *Ring) describe(s *segment) string {
 	case s.nascent || s.zeroed:
 		return "torn: cut off while it was made"
 	}
-	return "not a ring's"
+	return "not a segment; a power cut in an erase leaves that too"
 }

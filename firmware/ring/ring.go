@@ -249,7 +249,7 @@ func newRing(dev Device, rules rules) (*Ring, error) {
 	}
 	size := dev.Blocks() / n * dev.BlockSize()
 	if size < minSegment || dev.BlockSize()%align != 0 {
-		return nil, fmt.Errorf("%w: %d erase blocks of %d octets; it takes %d segments of at least %d octets",
+		return nil, fmt.Errorf("%w: erase blocks of %[3]d octets: %[2]d; it takes %[4]d segments of at least %[5]d octets",
 			ErrGeometry, dev.Blocks(), dev.BlockSize(), fewest, minSegment)
 	}
 	return &Ring{

@@ -223,7 +223,7 @@ func (h *house) platform() platform {
 		openRing:   func(flash.Place, int64) (device, error) { return h.flash, h.flash.openErr },
 		listenPage: h.listenPage,
 		listen:     h.listen,
-		probe: func(_ string, a netip.Addr) (dhcp.HWAddr, error) {
+		probe: func(_ string, _, a netip.Addr) (dhcp.HWAddr, error) {
 			time.Sleep(400 * time.Millisecond)
 			h.breakable("probe")
 			h.mu.Lock()

@@ -33,9 +33,15 @@ type lan struct {
 	server   *server.Server
 	conn     conn
 	queue    *queue
-	asking   map[netip.Addr]dhcp.Datagram // messages that wait for a probe of an address
+	asking   map[netip.Addr]question // messages that wait for a probe of an address
 	asked    chan answer
 	unasked  uint64 // messages that found no room among them
+}
+
+// A question is a message that waits, after so many probes for it before.
+type question struct {
+	dhcp.Datagram
+	tries int
 }
 
 // An answer is what a probe found.
@@ -48,6 +54,10 @@ type answer struct {
 // askAtOnce is how many addresses are probed at a time. What comes while so many
 // are is answered without, if it can be kept, and not at all if it is to be lent.
 const askAtOnce = 8
+
+// mostTries is how many addresses are probed for one message. Where all are in
+// use, the client may ask again.
+const mostTries = 4
 
 // lanConfig is the part of the configuration that is the LAN side's.
 type lanConfig struct {
@@ -86,7 +96,7 @@ func (l *lan) run(ctx context.Context) error {
 	}
 	l.conn = nil
 	l.server = server.New(l.serverConfig())
-	l.asking, l.asked = map[netip.Addr]dhcp.Datagram{}, make(chan answer, askAtOnce)
+	l.asking, l.asked = map[netip.Addr]question{}, make(chan answer, askAtOnce)
 	l.recall(time.Now())
 	if !l.cfg.Serve {
 		return l.idle(ctx)
@@ -170,6 +180,8 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 
 // idle waits for another configuration.
 func (l *lan) idle(ctx context.Context) error {
+	mend := time.NewTicker(mendEvery)
+	defer mend.Stop()
 	for {
 		l.publish()
 		select {
@@ -180,6 +192,8 @@ func (l *lan) idle(ctx context.Context) error {
 				return err
 			}
 		case l.upstream = <-l.dns:
+		case <-mend.C:
+			l.mend(time.Now())
 		}
 	}
 }
@@ -294,10 +308,13 @@ func (l *lan) host(h config.Host) server.Host {
 
 // handle answers a batch of messages: decides on all, makes durable what was
 // decided in one write, then binds and sends in the order of arrival.
-func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
+func (l *lan) handle(now time.Time, batch []dhcp.Datagram) { l.handleAfter(0, now, batch) }
+
+// handleAfter is handle after so many probes for these messages.
+func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 	for i, dec := range l.decide(now, batch) {
-		if dec.Probe.IsValid() {
-			l.ask(now, dec.Probe, batch[i])
+		if dec.Probe.IsValid() && tries < mostTries {
+			l.ask(now, dec.Probe, question{batch[i], tries + 1})
 		}
 		if dec.Lend != nil {
 			l.store.lend(now, *dec.Lend)
@@ -353,25 +370,25 @@ func all(n int) []int {
 }
 
 // ask has an address probed, and the message wait for it.
-func (l *lan) ask(now time.Time, a netip.Addr, d dhcp.Datagram) {
+func (l *lan) ask(now time.Time, a netip.Addr, q question) {
 	_, busy := l.asking[a]
 	if !busy && len(l.asking) >= askAtOnce {
 		if l.store.memory(now) != server.KeepsAll {
 			l.unasked++
 			return
 		}
-		l.server.Probed(now, d, a, dhcp.HWAddr{})
-		l.handle(now, []dhcp.Datagram{d})
+		l.server.Probed(now, q.Datagram, a, dhcp.HWAddr{})
+		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
 		return
 	}
-	l.asking[a] = d
+	l.asking[a] = q
 	if busy {
 		return
 	}
-	device, asked := l.cfg.Device, l.asked
+	device, from, asked := l.cfg.Device, l.cfg.Addr.Addr(), l.asked
 	go func() {
 		r := answer{addr: a}
-		if err := contain(func() error { r.user, r.err = l.os.probe(device, a); return nil }); err != nil {
+		if err := contain(func() error { r.user, r.err = l.os.probe(device, from, a); return nil }); err != nil {
 			r.err = err
 		}
 		asked <- r
@@ -381,17 +398,17 @@ func (l *lan) ask(now time.Time, a netip.Addr, d dhcp.Datagram) {
 // heard goes on with the message that waited for a probe. Where that failed, the
 // client will ask again.
 func (l *lan) heard(now time.Time, r answer) {
-	d := l.asking[r.addr]
+	q := l.asking[r.addr]
 	delete(l.asking, r.addr)
 	if r.err != nil {
 		l.log.Error("address not probed", "addr", r.addr, "err", r.err)
 		return
 	}
-	if l.server.Probed(now, d, r.addr, r.user) {
+	if l.server.Probed(now, q.Datagram, r.addr, r.user) {
 		l.log.Warn("address is in use without a lease", "addr", r.addr, "by", r.user)
 		l.board.note(status.Event{At: now, Text: fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user)})
 	}
-	l.handle(now, []dhcp.Datagram{d})
+	l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
 }
 
 // entries is what a decision has to leave on flash: the binding first, so that

@@ -2,6 +2,8 @@ package router
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -35,7 +37,7 @@ type platform struct {
 	openRing      func(p flash.Place, size int64) (device, error)
 	listenPage    func(at netip.AddrPort) (net.Listener, error)
 	listen        func(ifname string, port uint16) (conn, error)
-	probe         func(ifname string, a netip.Addr) (dhcp.HWAddr, error)
+	probe         func(ifname string, from, a netip.Addr) (dhcp.HWAddr, error)
 	up            func(ifname string) error
 	addAddr       func(ifname string, a netip.Prefix) error
 	removeAddr    func(ifname string, a netip.Prefix) error
@@ -46,7 +48,7 @@ type platform struct {
 }
 
 var linux = platform{
-	openRing:      func(p flash.Place, size int64) (device, error) { return flash.Open(p, size) },
+	openRing:      openFlash,
 	listenPage:    listenPage,
 	listen:        func(ifname string, port uint16) (conn, error) { return wire.Listen(ifname, port) },
 	probe:         wire.Probe,
@@ -57,6 +59,19 @@ var linux = platform{
 	clearUplink:   link.ClearUplink,
 	watchCarrier:  link.WatchCarrier,
 	writeResolver: link.WriteResolver,
+}
+
+// openFlash opens the flash under the ring. A file is looked at before it is made
+// longer, so that a wrong path harms nobody's file.
+func openFlash(p flash.Place, size int64) (device, error) {
+	if dev, err := flash.OpenReadOnly(p); err == nil {
+		_, err = ring.Open(dev)
+		dev.Close()
+		if errors.Is(err, ring.ErrForeign) {
+			return nil, fmt.Errorf("%v: %w", p, err)
+		}
+	}
+	return flash.Open(p, size)
 }
 
 // listenPage listens also where the LAN's address is not yet set, or not any

@@ -165,8 +165,8 @@ func (s *store) mend(now time.Time) bool {
 // retry opens the ring again and has it take something, even if that changes
 // nothing.
 func (s *store) retry(now time.Time) bool {
-	if now.Sub(s.tried) < max(s.pause, mendEvery) {
-		return false
+	if now.Sub(s.tried) < max(s.pause, mendEvery)-mendEvery/2 {
+		return false // it is not due: the ticks that call us are no sooner and no later than half of one
 	}
 	s.reopen(now)
 	if s.ring != nil {

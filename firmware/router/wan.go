@@ -209,7 +209,7 @@ func (w *wan) tell(s client.Step) {
 func (w *wan) probe(ctx context.Context, a netip.Addr, probed chan<- probeResult) {
 	var by dhcp.HWAddr
 	err := contain(func() (err error) {
-		by, err = w.os.probe(w.cfg.Device, a)
+		by, err = w.os.probe(w.cfg.Device, netip.Addr{}, a)
 		return err
 	})
 	if err != nil {
