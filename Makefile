@@ -19,7 +19,7 @@ fixed := GOOS=linux CGO_ENABLED=0 GOFLAGS= GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0
 lab    = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o build/lab ./cmd/lab
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build size bench crash fuzz clean go need-test $(ARCHES:%=build/leasehold-%)
+.PHONY: help run test check build size bench crash wear fuzz clean go need-test $(ARCHES:%=build/leasehold-%)
 
 help: ## this list
 	@echo 'leasehold $(VERSION): DHCP server, DHCP client, lease ring and status page for small routers'
@@ -54,13 +54,16 @@ size: build ## how large the binaries are, raw and compressed with xz
 		printf '%-10s %10d %10d\n' $$a $$(stat -c %s build/leasehold-$$a) $$(xz -9e --check=crc32 -c build/leasehold-$$a | wc -c); \
 	done
 
-bench: go build/leasehold-$(HOST) ## benchmarks of the parts, and of the whole beside dnsmasq
+bench: go build/leasehold-$(HOST) ## benchmarks of the parts, and of the whole beside dnsmasq, ISC dhcpd, Kea and udhcpd
 	$(GO) test -run '^$$' -bench . -benchmem ./dhcp/... ./firmware/...
 	@$(lab)
 	@build/lab -leasehold build/leasehold-$(HOST) -measure build
 
 crash: go ## cut the power of the ring at every point, two deep (minutes)
-	LEASEHOLD_CRASH=1 $(GO) test -run PowerCut -v -timeout 2h ./firmware/ring
+	LEASEHOLD_CRASH=1 $(GO) test -run PowerCut -v -timeout 3h ./firmware/ring
+
+wear: go ## a year of a household, in peace and under attack (minutes)
+	LEASEHOLD_WEAR=1 $(GO) test -run Year -v -timeout 1h ./firmware/router
 
 fuzz: go ## every fuzz target, 50 000 inputs each
 	@for p in $$($(GO) list ./...); do \

@@ -183,6 +183,14 @@ func TestUsingIsToHaveBeenHeardOnIt(t *testing.T) {
 			c.Bind(at(0), binding("10.0.0.1", 1))
 			c.Hold(at(term), ip("10.0.0.1"), id(1), at(term+time.Minute))
 		}, term, false},
+		{"lent and recalled", func(c checked) {
+			c.Lend(at(0), loan("10.0.0.1", 1))
+			c.Recall(at(lent-1), binding("10.0.0.1", 1))
+		}, lent, true},
+		{"lent, over, and recalled", func(c checked) {
+			c.Lend(at(0), loan("10.0.0.1", 1))
+			c.Recall(at(lent), binding("10.0.0.1", 1))
+		}, lent, false},
 		{"bound to another", func(c checked) { c.Bind(at(0), binding("10.0.0.1", 2)) }, 0, false},
 		{"released", func(c checked) {
 			c.Bind(at(0), binding("10.0.0.1", 1))
@@ -278,11 +286,11 @@ func TestSeize(t *testing.T) {
 // What clients say may be a lie; what we heard is not.
 func TestSeizedAddressesAreOutOfUseHoweverMany(t *testing.T) {
 	c := newTable(t, pool("10.0.0.1", "10.0.0.40"))
-	c.Hold(at(0), ip("10.0.0.40"), id(1), at(time.Minute))
-	c.Decline(at(0), ip("10.0.0.40"), id(1), at(time.Hour))
 	for n := 1; n < 40; n++ {
 		c.Seize(at(0), ip(fmt.Sprintf("10.0.0.%d", n)), id(1), at(time.Hour))
 	}
+	c.Hold(at(0), ip("10.0.0.40"), id(1), at(time.Minute))
+	c.Decline(at(0), ip("10.0.0.40"), id(1), at(time.Hour))
 	c.picks(time.Hour-1, 1, "", "")
 	for n := 1; n <= 40; n++ {
 		c.free(time.Hour-1, fmt.Sprintf("10.0.0.%d", n), 99, false)

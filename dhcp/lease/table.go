@@ -380,7 +380,7 @@ func (t *Table) Release(now time.Time, a netip.Addr, id dhcp.ID) bool {
 
 // Decline takes a out of use until the given time, because the client that held
 // it, or was offered it, found it in use. It reports whether the client did. At
-// most a quarter of the pool is out of use at a time; beyond that the one that
+// most a quarter of the pool is out of use that way; beyond that the one that
 // was declined first comes back. The slot goes on to name its last holder, until
 // that one has another address.
 func (t *Table) Decline(now time.Time, a netip.Addr, id dhcp.ID, until time.Time) bool {
@@ -412,6 +412,15 @@ func (t *Table) Seize(now time.Time, a netip.Addr, id dhcp.ID, until time.Time) 
 	s.promised = time.Time{}
 	t.quarantine(s, until)
 	return true
+}
+
+// Yield puts a back into use that was seized.
+func (t *Table) Yield(a netip.Addr) {
+	if s := t.slots[a]; s != nil && s.State == Declined {
+		t.unlist(s)
+		s.State = Free
+		t.setUntil(s, time.Time{})
+	}
 }
 
 func (t *Table) quarantine(s *Slot, until time.Time) {

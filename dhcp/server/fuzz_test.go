@@ -36,6 +36,7 @@ func FuzzHandle(f *testing.F) {
 		h := newHouse(t, pool("192.168.1.148", "192.168.1.151"), hosts(
 			Host{HW: []dhcp.HWAddr{hw(1)}, Addr: ip("192.168.1.149"), Term: time.Hour},
 			Host{HW: []dhcp.HWAddr{hw(2)}, Ignore: true}))
+		h.Remember(Memory(from % 3))
 		for range 2 {
 			for _, b := range [][]byte{first, second} {
 				m, err := dhcp.Parse(b)
@@ -46,6 +47,11 @@ func FuzzHandle(f *testing.F) {
 				d := dhcp.Datagram{Msg: m, From: netip.AddrPortFrom(src, 68), HW: hw(int(from))}
 				a := &answer{h: h, to: d, Decision: h.Handle(h.now, d)}
 				a.isWellFormed()
+				if a.Probe.IsValid() {
+					h.Probed(h.now, d, a.Probe, hw(int(from)))
+					a.Decision = h.Handle(h.now, d)
+					a.isWellFormed()
+				}
 				a.carryOut()
 				if r := a.Reply; r != nil && (!r.To.Addr().Is4() || r.To.Addr().IsUnspecified() || r.HW == (dhcp.HWAddr{}) && from != 0 && a.Why != Informed) {
 					t.Errorf("a reply to %v at %v", r.To, r.HW)

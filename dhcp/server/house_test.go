@@ -224,7 +224,7 @@ var nobody dhcp.HWAddr
 func (a *answer) lends(grant time.Duration) *answer {
 	a.h.Helper()
 	if a.Lend == nil || a.Lend.Grant != grant {
-		a.h.Errorf("%v: bound %+v, lent %+v; want it lent for %v", a.Why, a.Bind, a.Lend, grant)
+		a.h.Fatalf("%v: bound %+v, lent %+v; want it lent for %v", a.Why, a.Bind, a.Lend, grant)
 	}
 	return a
 }

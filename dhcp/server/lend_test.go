@@ -258,6 +258,21 @@ func TestWaryServerProbesWhoWasNotHeard(t *testing.T) {
 	}
 }
 
+// Client 1 still uses what a power cut made the server forget.
+func TestLoanThatAPowerCutForgotIsGivenToNobodyElse(t *testing.T) {
+	h := newHouse(t)
+	h.Remember(KeepsNothing)
+	h.lendsTo(1, "192.168.1.150")
+	h.reboots()
+	h.BeWary(h.now.Add(LentTerm))
+	h.at(time.Minute).hears(selecting(2, "192.168.1.150")).probes("192.168.1.150").answered(hw(1)).naks(TakenByAnother)
+
+	h.reboots()
+	h.BeWary(h.now.Add(LentTerm))
+	h.at(5*time.Minute).hears(renewing(1, "192.168.1.150")).acks("192.168.1.150", Renewed)
+	h.hears(selecting(2, "192.168.1.150")).naks(TakenByAnother)
+}
+
 func TestWaryServerBindsWhatNobodyUses(t *testing.T) {
 	h := newHouse(t)
 	h.BeWary(h.now.Add(LentTerm))
@@ -511,5 +526,27 @@ func TestFreeNamesTheRecordOfAnAddressThatIsLentToAnother(t *testing.T) {
 	}
 	if a := h.hears(renewing(2, "192.168.1.150")); a.Bind == nil || a.Free.IsValid() {
 		t.Errorf("bound %+v, Free = %v; want the loan bound", a.Bind, a.Free)
+	}
+}
+
+// Who answers a probe may be a client whose lease a power cut made us forget. It
+// asks in its own time, and is not to be driven from where it is.
+func TestUserOfASeizedAddressMayHaveIt(t *testing.T) {
+	for _, claim := range []func() dhcp.Datagram{
+		func() dhcp.Datagram { return renewing(9, "192.168.1.152") },
+		func() dhcp.Datagram { return rebooting(9, "192.168.1.152") },
+	} {
+		h := newHouse(t)
+		h.BeWary(h.now.Add(100 * time.Hour))
+		h.hears(rebooting(3, "192.168.1.152")).probes("192.168.1.152").answered(hw(9)).naks(TakenByAnother)
+		h.hears(rebooting(4, "192.168.1.152")).naks(TakenByAnother)
+		got := h.hears(claim())
+		if got.Probe.IsValid() {
+			got = got.probes("192.168.1.152").answered(hw(9))
+		}
+		if got.Bind == nil || got.Addr != ip("192.168.1.152") {
+			t.Errorf("%v; want a binding of 192.168.1.152", got.Why)
+		}
+		h.hears(rebooting(3, "192.168.1.152")).naks(TakenByAnother)
 	}
 }

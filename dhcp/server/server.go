@@ -94,13 +94,14 @@ type Server struct {
 	memory   Memory
 	wary     time.Time // until then addresses may be in use that we know nothing of
 	table    *lease.Table
+	users    map[netip.Addr]dhcp.HWAddr // who was found using an address that was seized
 	byHW     map[dhcp.HWAddr]*Host
 	reserved map[netip.Addr]*Host
 }
 
 // New returns a server without bindings.
 func New(cfg Config) *Server {
-	s := &Server{table: lease.NewTable(lease.Pool{})}
+	s := &Server{table: lease.NewTable(lease.Pool{}), users: map[netip.Addr]dhcp.HWAddr{}}
 	s.Reconfigure(cfg)
 	return s
 }
@@ -161,7 +162,22 @@ func (s *Server) Probed(now time.Time, d dhcp.Datagram, a netip.Addr, user dhcp.
 		s.table.Silent(a, dhcp.ClientID(d.Msg), now.Add(silence))
 		return false
 	}
-	return s.table.Seize(now, a, dhcp.ClientID(d.Msg), now.Add(declineTime))
+	if !s.table.Seize(now, a, dhcp.ClientID(d.Msg), now.Add(declineTime)) {
+		return false
+	}
+	s.users[a] = user
+	return true
+}
+
+// yield lets who was found using an address have it, once it asks for it: it is
+// a client whose lease we have forgotten.
+func (s *Server) yield(q query) {
+	for _, a := range []netip.Addr{requested(q.Msg), dhcp.Addr(q.Msg.ClientIPAddr)} {
+		if user, seized := s.users[a]; seized && user == q.hw {
+			s.table.Yield(a)
+			delete(s.users, a)
+		}
+	}
 }
 
 // Bound says that b is on flash: from now on the address is the client's.
@@ -172,6 +188,7 @@ func (s *Server) Handle(now time.Time, d dhcp.Datagram) Decision {
 	q := query{Datagram: d, id: dhcp.ClientID(d.Msg)}
 	q.hw, _ = dhcp.ClientHW(d.Msg)
 	q.host = s.byHW[q.hw]
+	s.yield(q)
 	dec := s.decide(now, q)
 	dec.Client = q.id
 	return dec

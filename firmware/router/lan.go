@@ -1,12 +1,14 @@
 package router
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"leasehold/dhcp"
@@ -42,6 +44,7 @@ type lan struct {
 type question struct {
 	dhcp.Datagram
 	tries int
+	stale bool // its sender has said something else meanwhile
 }
 
 // An answer is what a probe found.
@@ -308,20 +311,28 @@ func (l *lan) host(h config.Host) server.Host {
 
 // handle answers a batch of messages: decides on all, makes durable what was
 // decided in one write, then binds and sends in the order of arrival.
-func (l *lan) handle(now time.Time, batch []dhcp.Datagram) { l.handleAfter(0, now, batch) }
+func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
+	for a, q := range l.asking {
+		q.stale = q.stale || slices.ContainsFunc(batch, func(d dhcp.Datagram) bool {
+			return bytes.Equal(d.Msg.ClientHWAddr, q.Msg.ClientHWAddr)
+		})
+		l.asking[a] = q
+	}
+	l.handleAfter(0, now, batch)
+}
 
 // handleAfter is handle after so many probes for these messages.
 func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 	for i, dec := range l.decide(now, batch) {
 		if dec.Probe.IsValid() && tries < mostTries {
-			l.ask(now, dec.Probe, question{batch[i], tries + 1})
+			l.ask(now, dec.Probe, question{Datagram: batch[i], tries: tries + 1})
 		}
 		if dec.Lend != nil {
 			l.store.lend(now, *dec.Lend)
 			l.server.Lent(now, *dec.Lend)
 		}
 		if dec.Bind != nil {
-			l.store.settle(dec.Bind.Addr)
+			l.store.settle(*dec.Bind)
 			l.server.Bound(now, *dec.Bind)
 		}
 		if dec.Reply != nil {
@@ -408,7 +419,9 @@ func (l *lan) heard(now time.Time, r answer) {
 		l.log.Warn("address is in use without a lease", "addr", r.addr, "by", r.user)
 		l.board.note(status.Event{At: now, Text: fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user)})
 	}
-	l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
+	if !q.stale {
+		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
+	}
 }
 
 // entries is what a decision has to leave on flash: the binding first, so that

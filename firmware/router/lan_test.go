@@ -780,3 +780,42 @@ func TestRingThatIsTooSmall(t *testing.T) {
 		h.is("a guest from before", h.grants(h.guest(0).renew(addr("192.168.2.0"))), "ACK 12h0m0s")
 	})
 }
+
+// What a client says while an earlier message of its waits for a probe makes
+// that one void.
+func TestMessageThatWaitsForAProbeGoesStale(t *testing.T) {
+	live(t, func(h *house) {
+		h.flash.octets = nil // so that addresses are probed
+		h.boot()
+		g := h.guest(1)
+		h.tell(g.reboot(addr("192.168.1.150")))
+		h.tell(g.renew(addr("192.168.1.151")))
+		time.Sleep(time.Second)
+		var said []string
+		for _, d := range h.sent(lanDev) {
+			said = append(said, say(d))
+		}
+		if want := []string{"ACK 192.168.1.151 ciaddr 192.168.1.151"}; !slices.Equal(said, want) {
+			t.Errorf("answers %q; want %q", said, want)
+		}
+	})
+}
+
+// Of what was lent, a crash of the loop must not bring back what is over.
+func TestLoanEndsWhereItsClientHasAnotherAddress(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		g := h.guest(1)
+		h.flash.breakDown()
+		h.is("lent", h.grants(g.reboot(addr("192.168.1.150"))), "ACK 10m0s")
+		h.flash.mend()
+		time.Sleep(3 * mendEvery)
+		h.hearsSoon(g.release(addr("192.168.1.150")))
+		h.is("bound elsewhere", h.grants(g.reboot(addr("192.168.1.151"))), "ACK 12h0m0s")
+		h.onceIn("send " + lanDev)
+		h.tell(h.guest(2).discover())
+		time.Sleep(2 * time.Second)
+		h.is("the other one, after a crash", h.grants(h.guest(3).reboot(addr("192.168.1.150"))), "ACK 12h0m0s")
+		h.is("its own", h.grants(g.renew(addr("192.168.1.151"))), "ACK 12h0m0s")
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -240,14 +241,20 @@ func (s *store) lend(now time.Time, b lease.Binding) {
 	if s.calm {
 		s.calm = s.write(now, ring.Entry{Key: CalmKey}) != nil
 	}
+	s.repay(b)
 	s.lent[b.Addr] = loan{b, now.Add(b.Grant)}
 }
 
 // settle notes that a binding is kept, and no loan any more.
-func (s *store) settle(a netip.Addr) {
+func (s *store) settle(b lease.Binding) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.lent, a)
+	s.repay(b)
+}
+
+// repay ends the loans of an address and of a client that now has another.
+func (s *store) repay(b lease.Binding) {
+	maps.DeleteFunc(s.lent, func(a netip.Addr, l loan) bool { return a == b.Addr || l.ID == b.ID })
 }
 
 // loans returns the bindings that are lent, each with what is left of it.
