@@ -220,7 +220,7 @@ func (h *house) setMissing(device string, missing bool) {
 
 func (h *house) platform() platform {
 	return platform{
-		openRing:   func(flash.Place, int64) (device, error) { return h.flash, h.flash.openErr },
+		openRing:   func(flash.Place, int64) (device, error) { return h.flash, h.flash.refuses() },
 		listenPage: h.listenPage,
 		listen:     h.listen,
 		probe: func(_ string, _, a netip.Addr) (dhcp.HWAddr, error) {
@@ -548,6 +548,20 @@ func (c *chip) Erase(block int) error {
 	}
 	copy(c.cells()[block*chipBlock:], bytes.Repeat([]byte{0xff}, chipBlock))
 	return nil
+}
+
+// refuses is why the chip cannot be opened.
+func (c *chip) refuses() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.openErr
+}
+
+// appear has the chip opened from now on.
+func (c *chip) appear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.openErr = nil
 }
 
 // breakDown makes every change fail until mend.

@@ -590,7 +590,7 @@ func TestRingThatComesLate(t *testing.T) {
 		h.flash.openErr = fmt.Errorf("open /overlay/ring: no such file or directory")
 		h.boot()
 		h.is("somebody else, meanwhile", h.grants(h.guest(3).reboot(b)), "ACK 10m0s")
-		h.flash.openErr = nil
+		h.flash.appear()
 		time.Sleep(2 * mendEvery)
 		h.logged("the ring takes leases again")
 		h.answers(h.guest(4).reboot(a), "NAK")

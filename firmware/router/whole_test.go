@@ -32,6 +32,8 @@ type town struct {
 	guests []*citizen
 	deaf   bool // what is sent gets lost
 	boots  int
+	asks   chan netip.Addr // what is probed, and who answers
+	users  chan dhcp.HWAddr
 	cuts   int // in a row, without a write getting through
 	broken int // segments
 }
@@ -67,7 +69,7 @@ type shared struct{ *flashtest.NOR }
 func (shared) Close() error { return nil }
 
 func newTown(t *rapid.T) *town {
-	w := &town{T: t, nor: flashtest.New(512, 8), now: time.Unix(1_000_000, 0)}
+	w := &town{T: t, nor: flashtest.New(512, 8), now: time.Unix(1_000_000, 0), asks: make(chan netip.Addr), users: make(chan dhcp.HWAddr)}
 	w.ring = config.Ring{
 		Path:   "/ring",
 		Cycles: rapid.SampledFrom([]int{5, 1000, 1_000_000}).Draw(t, "cycles"),
@@ -86,7 +88,10 @@ func (w *town) boot() {
 	store := openStore(w.now, func(flash.Place, int64) (device, error) { return shared{w.nor}, nil }, w.ring, townPool)
 	l := &lan{
 		log: slog.New(slog.DiscardHandler), board: newBoard(status.Report{}), store: store,
-		os:  platform{probe: func(_ string, _, a netip.Addr) (dhcp.HWAddr, error) { return w.userOf(a), nil }},
+		os: platform{probe: func(_ string, _, a netip.Addr) (dhcp.HWAddr, error) {
+			w.asks <- a
+			return <-w.users, nil
+		}},
 		cfg: lanConfig{LAN: config.Default().LAN}, conn: silentConn{w},
 		asking: map[netip.Addr]question{}, asked: make(chan answer, askAtOnce),
 	}
@@ -133,8 +138,14 @@ func (g *citizen) holds(now time.Time) bool { return g.addr.IsValid() && now.Bef
 // tell has the router handle messages in one batch, and the probes that follow.
 func (w *town) tell(ds ...dhcp.Datagram) {
 	w.lan.handle(w.now, ds)
-	for len(w.lan.asking) > 0 && !w.cut() {
-		w.lan.heard(w.now, <-w.lan.asked)
+	for len(w.lan.asking) > 0 {
+		w.users <- w.userOf(<-w.asks)
+		r := <-w.lan.asked
+		if w.cut() {
+			delete(w.lan.asking, r.addr)
+			continue
+		}
+		w.lan.heard(w.now, r)
 	}
 	w.fallIfCut()
 }
