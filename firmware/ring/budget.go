@@ -16,15 +16,20 @@ type Budget struct {
 	at     time.Time
 }
 
-const day = 24 * time.Hour
+const (
+	day      = 24 * time.Hour
+	forBoots = 0.2
+)
 
 // NewBudget is the budget of a ring whose segments stand so many erases and
-// shall last for life. Two segments are there to begin with: at most one and a
+// shall last for life. A fifth of that is left for boots, since what each of
+// them begins with is not remembered: with four segments of 10 000 erases and ten
+// years, one boot a day. Two segments are there to begin with: at most one and a
 // half for the first Put, which abandons what is left of one and fills half of
 // the next, and as much as all leases that fit, once, for a house that comes
 // back after a blackout.
 func NewBudget(now time.Time, s Stats, cycles int, life time.Duration) *Budget {
-	total := float64(len(s.Erases)) * float64(cycles) * float64(s.Segment)
+	total := float64(len(s.Erases)) * float64(cycles) * float64(s.Segment) * (1 - forBoots)
 	b := &Budget{PerDay: int64(total / (float64(life) / float64(day))), credit: 2 * float64(s.Segment), used: s.Used, at: now}
 	b.Burst = max(b.PerDay, 2*int64(s.Segment))
 	return b

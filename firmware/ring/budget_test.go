@@ -15,7 +15,7 @@ var sixteen = Stats{Segment: 64 << 10, Erases: make([]uint32, 4)}
 
 func TestBudgetIsALifetimeInDays(t *testing.T) {
 	b := NewBudget(epoch, sixteen, 10_000, 3650*day)
-	if want := int64(4 * 10_000 * 65536 / 3650); b.PerDay != want {
+	if want := int64(4 * 8_000 * 65536 / 3650); b.PerDay != want {
 		t.Errorf("PerDay = %d; want %d", b.PerDay, want)
 	}
 	if got := b.Credit(epoch, 0); got != 128<<10 {
@@ -24,7 +24,7 @@ func TestBudgetIsALifetimeInDays(t *testing.T) {
 }
 
 func TestBudgetEarnsAndPays(t *testing.T) {
-	b := NewBudget(epoch, sixteen, 2000, 3650*day) // 143640 octets a day
+	b := NewBudget(epoch, sixteen, 2500, 3650*day) // 143640 octets a day
 	steps := []struct {
 		at   time.Duration
 		used int64
