@@ -95,13 +95,14 @@ type Server struct {
 	wary     time.Time // until then addresses may be in use that we know nothing of
 	table    *lease.Table
 	users    map[netip.Addr]dhcp.HWAddr // who was found using an address that was seized
+	assumed  map[netip.Addr]bool        // addresses that are taken to be silent without a probe
 	byHW     map[dhcp.HWAddr]*Host
 	reserved map[netip.Addr]*Host
 }
 
 // New returns a server without bindings.
 func New(cfg Config) *Server {
-	s := &Server{table: lease.NewTable(lease.Pool{}), users: map[netip.Addr]dhcp.HWAddr{}}
+	s := &Server{table: lease.NewTable(lease.Pool{}), users: map[netip.Addr]dhcp.HWAddr{}, assumed: map[netip.Addr]bool{}}
 	s.Reconfigure(cfg)
 	return s
 }
@@ -158,6 +159,7 @@ func (s *Server) Lent(now time.Time, b lease.Binding) { s.table.Lend(now, b) }
 // d, the address is taken out of use, and Probed reports true; false if it has
 // become somebody's meanwhile.
 func (s *Server) Probed(now time.Time, d dhcp.Datagram, a netip.Addr, user dhcp.HWAddr) (taken bool) {
+	delete(s.assumed, a)
 	if hw, _ := dhcp.ClientHW(d.Msg); user == (dhcp.HWAddr{}) || user == hw {
 		s.table.Silent(a, dhcp.ClientID(d.Msg), now.Add(silence))
 		return false
@@ -167,6 +169,13 @@ func (s *Server) Probed(now time.Time, d dhcp.Datagram, a netip.Addr, user dhcp.
 	}
 	s.users[a] = user
 	return true
+}
+
+// Unprobed says that an address that a Decision about d asked to probe cannot be
+// probed now. What can be kept is given all the same.
+func (s *Server) Unprobed(now time.Time, d dhcp.Datagram, a netip.Addr) {
+	s.table.Silent(a, dhcp.ClientID(d.Msg), now.Add(silence))
+	s.assumed[a] = true
 }
 
 // yield lets who was found using an address have it, once it asks for it: it is
@@ -252,15 +261,15 @@ func (s *Server) discover(now time.Time, q query) Decision {
 	return Decision{Reply: s.reply(q, dhcpv4.MessageTypeOffer, a), Why: Offer, Addr: a}
 }
 
-// lends reports whether a could not be bound to the client, only be lent to it.
-func (s *Server) lends(a netip.Addr, id dhcp.ID) bool {
+// Lends reports whether a could not be bound to the client, only be lent to it.
+func (s *Server) Lends(a netip.Addr, id dhcp.ID) bool {
 	return s.memory == KeepsNothing || s.memory == KeepsKnown && !s.table.Keeps(a, id)
 }
 
 // most is the longest grant that what can be kept allows; zero: any.
 func (s *Server) most(a netip.Addr, id dhcp.ID) time.Duration {
 	switch {
-	case s.lends(a, id):
+	case s.Lends(a, id):
 		return LentTerm
 	case s.memory == KeepsKnown:
 		held, _ := s.table.Holder(id)
@@ -272,7 +281,9 @@ func (s *Server) most(a netip.Addr, id dhcp.ID) time.Duration {
 // unsure reports whether a is to be probed before it is given to the client: if
 // what we know of it, or will know after a power cut, may not be all.
 func (s *Server) unsure(now time.Time, a netip.Addr, id dhcp.ID) bool {
-	return (s.lends(a, id) || now.Before(s.wary)) && !s.table.Using(now, a, id) && !s.table.IsSilent(now, a, id)
+	lends := s.Lends(a, id)
+	silent := s.table.IsSilent(now, a, id) && !(lends && s.assumed[a])
+	return (lends || now.Before(s.wary)) && !s.table.Using(now, a, id) && !silent
 }
 
 // pick prefers the reserved address, as long as nobody else is still on it.
@@ -365,7 +376,7 @@ func (s *Server) acknowledge(now time.Time, q query, a netip.Addr, kind Reason) 
 	}
 	d := Decision{Reply: s.reply(q, dhcpv4.MessageTypeAck, a), Why: kind, Addr: a}
 	switch {
-	case s.lends(a, q.id):
+	case s.Lends(a, q.id):
 		b.Term = b.Grant
 		d.Lend = b
 		return d

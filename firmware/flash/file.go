@@ -269,3 +269,20 @@ func cause(err error) error {
 	}
 	return err
 }
+
+// Gone returns an error if the file is not what was opened any more: if it was
+// removed, replaced, or cut short.
+func (d *File) Gone() error {
+	now, err := os.Stat(d.f.Name())
+	if err != nil {
+		return err
+	}
+	then, err := d.f.Stat()
+	if err != nil {
+		return err
+	}
+	if !os.SameFile(now, then) || then.Size() < int64(d.blocks)*FileBlockSize {
+		return fmt.Errorf("%s was replaced, or cut short", d.f.Name())
+	}
+	return nil
+}

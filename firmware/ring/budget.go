@@ -12,6 +12,7 @@ type Budget struct {
 	Burst  int64 // the most credit there can be
 
 	credit float64
+	first  float64 // the most that the first Put takes
 	used   int64
 	at     time.Time
 }
@@ -30,7 +31,7 @@ const (
 // back after a blackout.
 func NewBudget(now time.Time, s Stats, cycles int, life time.Duration) *Budget {
 	total := float64(len(s.Erases)) * float64(cycles) * float64(s.Segment) * (1 - forBoots)
-	b := &Budget{PerDay: int64(total / (float64(life) / float64(day))), credit: 2 * float64(s.Segment), used: s.Used, at: now}
+	b := &Budget{PerDay: int64(total / (float64(life) / float64(day))), credit: 2 * float64(s.Segment), first: 1.5 * float64(s.Segment), used: s.Used, at: now}
 	b.Burst = max(b.PerDay, 2*int64(s.Segment))
 	return b
 }
@@ -42,6 +43,14 @@ func (b *Budget) Credit(now time.Time, used int64) int64 {
 	b.credit = min(b.credit, float64(b.Burst)) - float64(used-b.used)
 	b.at, b.used = now, used
 	return int64(b.credit)
+}
+
+// Resume goes on with the credit of an earlier budget, if there was one, so that
+// to open a ring anew earns nothing but what its first Put may take.
+func (b *Budget) Resume(credit *int64) {
+	if credit != nil {
+		b.credit = min(float64(max(*credit, 0))+b.first, float64(b.Burst))
+	}
 }
 
 // Years is how long a ring lasts whose segments stand so many erases, if it

@@ -16,10 +16,10 @@ var magics = []struct{ what, begins string }{
 	{"gzip", "\x1f\x8b"}, {"xz", "\xfd7zXZ"}, {"LZMA", "\x5d\x00\x00"},
 }
 
-// foreign says what is there, and where it begins.
-func (r *Ring) foreign() error {
+// foreign says what is there from off on, and where it begins.
+func (r *Ring) foreign(off int64) error {
 	b := make([]byte, r.dev.BlockSize())
-	for n := range r.dev.Blocks() {
+	for n := int(off / int64(len(b))); n < r.dev.Blocks(); n++ {
 		off := int64(n) * int64(len(b))
 		if err := r.read(b, off); err != nil {
 			return err

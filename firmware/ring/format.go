@@ -11,12 +11,12 @@ const (
 	version = 1
 	align   = 8 // every record begins and ends at a multiple of it
 
-	headerFixed  = len(magic) + 2 + 2 + 4 + 8
+	headerFixed  = len(magic) + 2 + 1 + 1 + 4 + 8
 	recordHeader = 8
 	commitSize   = recordHeader + 8
 
 	maxSegments = 8       // that a header may speak of
-	maxSequence = 1 << 62 // out of reach: what claims more is not ours
+	maxSequence = 1 << 62 // out of reach: what claims as much is not ours
 
 	// MaxKey and MaxValue are the octets that a key and a value may have.
 	MaxKey   = 255
@@ -39,6 +39,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // A header is the beginning of a segment.
 type header struct {
+	index    int      // of this segment
 	size     uint32   // octets of a segment
 	sequence uint64   // the highest one is the newest
 	erases   []uint32 // of each segment, this one's latest included
@@ -56,7 +57,7 @@ func (h header) append(b []byte) []byte {
 	start := len(b)
 	b = append(b, magic...)
 	b = binary.LittleEndian.AppendUint16(b, version)
-	b = binary.LittleEndian.AppendUint16(b, uint16(len(h.erases)))
+	b = append(b, byte(len(h.erases)), byte(h.index))
 	b = binary.LittleEndian.AppendUint32(b, h.size)
 	b = binary.LittleEndian.AppendUint64(b, h.sequence)
 	for i, n := range h.erases {
@@ -77,8 +78,9 @@ func parseHeader(b []byte) (h header, ver uint16, ok bool) {
 	}
 	f := b[len(magic):]
 	ver = binary.LittleEndian.Uint16(f)
-	n := int(binary.LittleEndian.Uint16(f[2:]))
-	if n == 0 || n > maxSegments {
+	n := int(f[2])
+	h.index = int(f[3])
+	if n == 0 || n > maxSegments || h.index >= n {
 		return header{}, 0, false
 	}
 	end := headerFixed + 4*n

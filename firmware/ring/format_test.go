@@ -14,10 +14,10 @@ import (
 func TestFormatIsStable(t *testing.T) {
 	want := octets(t, `
 		4c45415345524e47                            magic
-		0100 0300 00010000                          version, segments, size
+		0100 03 01 00010000                         version, segments, which, size
 		0200000000000000                            sequence
 		01000000 01000000 00000080                  erases; the third is bare
-		4801b06a                                    CRC-32C
+		d5ca8444                                    CRC-32C
 		d056f738 10 03 0200 77616e0102 ffffff       put wan = 01 02
 		fb1266fe 10 01 0000 4c ffffffffffffff       put L = nothing
 		fec2e675 40 00 0800 02000000 f9422f68       commit 2 records
@@ -86,7 +86,7 @@ func FuzzRecordRoundTrip(f *testing.F) {
 }
 
 func FuzzHeader(f *testing.F) {
-	f.Add(header{size: 256, sequence: 5, erases: []uint32{1, 2, 3}, bare: make([]bool, 3)}.append(nil))
+	f.Add(header{index: 2, size: 256, sequence: 5, erases: []uint32{1, 2, 3}, bare: make([]bool, 3)}.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, ver, ok := parseHeader(b)
 		if !ok || ver != version {

@@ -45,8 +45,8 @@ func errNoTarget(failed int) error {
 
 // targets returns the segments that may be erased, the one to take first: that
 // with the fewest erases, and among equals the one without a story, then the
-// oldest. As long as the one in use may prove to be torn, what holds the newest
-// of the others stays out of it, unless nothing else is left.
+// oldest. As long as the one in use may prove to be torn, age comes before wear,
+// for any of the others may be what is fallen back to.
 func (r *Ring) targets() []int {
 	if r.rules.eraseBest && r.current != nil && r.written == 0 {
 		return []int{r.current.index}
@@ -64,11 +64,21 @@ func (r *Ring) targets() []int {
 	slices.SortStableFunc(free, func(a, b int) int {
 		return cmp.Or(
 			compareBool(r.slot(a).overlaps(spare), r.slot(b).overlaps(spare)),
+			compareAge(spare != nil, r.ageOf(a), r.ageOf(b)),
 			cmp.Compare(r.erases[a], r.erases[b]),
 			cmp.Compare(r.ageOf(a), r.ageOf(b)),
 		)
 	})
 	return free
+}
+
+// compareAge puts the oldest first while the story in use may prove to be torn:
+// any newer one may be what is fallen back to.
+func compareAge(on bool, a, b uint64) int {
+	if !on {
+		return 0
+	}
+	return cmp.Compare(a, b)
 }
 
 func compareBool(a, b bool) int {
@@ -138,8 +148,8 @@ func (r *Ring) move(i int, order *list.List) error {
 	if err := r.erase(s); err != nil {
 		return err
 	}
-	s.header = header{size: uint32(r.size), sequence: r.sequence, erases: slices.Clone(r.erases), bare: r.bare(i)}
-	w := &writer{r: r, off: s.off}
+	s.header = header{index: i, size: uint32(r.size), sequence: r.sequence, erases: slices.Clone(r.erases), bare: r.bare(i)}
+	w := &writer{r: r, at: s.off, off: s.off}
 	w.program(s.header.append(nil))
 	if r.rules.commitFirst {
 		w.program(commitRecord(0, 0).append(nil, seed(r.sequence)))
@@ -179,6 +189,7 @@ func (r *Ring) replace(s *segment) {
 // A writer programs one piece after another, up to the first error.
 type writer struct {
 	r   *Ring
+	at  int64 // where the segment begins
 	off int64
 	err error
 }
@@ -196,10 +207,10 @@ func (w *writer) program(b []byte) {
 func (w *writer) snapshot(order *list.List, key uint32) (count int, sum uint32) {
 	var b []byte
 	for e := order.Front(); e != nil && w.err == nil; e = e.Next() {
-		start := len(b)
-		b = recordOf(e.Value.(Entry)).append(b, key)
+		start, records := len(b), 0
+		b, records = w.r.place(b, int(w.off-w.at), recordOf(e.Value.(Entry)), key)
 		sum = crc32.Update(sum, castagnoli, b[start:])
-		count++
+		count += records
 		if len(b) >= programChunk {
 			w.program(b)
 			b = b[:0]

@@ -159,7 +159,7 @@ func (r *Ring) append(changes []Entry) error {
 		if i == 0 {
 			rec.kind |= first
 		}
-		b = rec.append(b, key)
+		b, _ = r.place(b, r.end, rec, key)
 	}
 	if r.end+len(b) > r.size {
 		return errNoRoom
@@ -171,6 +171,38 @@ func (r *Ring) append(changes []Entry) error {
 	r.used += int64(len(b))
 	r.proven = true
 	return nil
+}
+
+// place appends a record to b, whose octets are for the offset at within a
+// segment, and says of how many records it became part. No erase block inside a
+// segment may begin as a segment does: what stands in a record is not ours, and
+// Open may look for segments there. Where one would, a record that means nothing
+// moves it on.
+func (r *Ring) place(b []byte, at int, rec record, key uint32) ([]byte, int) {
+	for n := 1; ; n++ {
+		placed := rec.append(b, key)
+		if !r.feigns(placed, at, len(b)) {
+			return placed, n
+		}
+		filler := record{kind: kindForget | rec.kind&first, key: fillerKey}
+		b, rec.kind = filler.append(b, key), rec.kind&^first
+	}
+}
+
+// fillerKey is nobody's.
+const fillerKey = "\x00"
+
+// feigns reports whether a block that begins after b[from] looks like a segment.
+// The octets of b are for the offset at within a segment.
+func (r *Ring) feigns(b []byte, at, from int) bool {
+	blockSize := r.dev.BlockSize()
+	begin := (at + from + blockSize - 1) / blockSize * blockSize
+	for off := begin - at; off < len(b); off += blockSize {
+		if n := min(len(b)-off, len(magic)); n > 0 && string(b[off:off+n]) == magic[:n] {
+			return true
+		}
+	}
+	return false
 }
 
 func recordOf(e Entry) record {

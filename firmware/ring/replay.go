@@ -74,11 +74,47 @@ func (r *Ring) scan() (best *segment, err error) {
 			return nil, err
 		}
 	}
-	if best == nil && !ours(r.found) {
-		return nil, r.foreign()
+	switch {
+	case r.natural():
+		return best, nil
+	case best == nil && !ours(r.found):
+		return nil, r.foreign(0)
+	case best == nil && len(r.rings) == 0:
+		return nil, nil
+	}
+	if ok, err := r.alone(); !ok {
+		return nil, err
 	}
 	return best, nil
 }
+
+// natural reports whether there is a segment of this device's division.
+func (r *Ring) natural() bool {
+	return slices.ContainsFunc(r.found, func(s *segment) bool { return s.index >= 0 && s.marked && !s.alien })
+}
+
+// alone reports whether there is nothing on the device outside the ring of another
+// division that was found: where it was told a place that is too large, it must
+// not spread over what else is there.
+func (r *Ring) alone() (bool, error) {
+	b := make([]byte, r.dev.BlockSize())
+	for n := range r.dev.Blocks() {
+		off := int64(n) * int64(len(b))
+		if slices.ContainsFunc(r.rings, func(e extent) bool { return e.from <= off && off < e.to }) {
+			continue
+		}
+		if err := r.read(b, off); err != nil {
+			return false, err
+		}
+		if !blank(b) && !zeroed(b, len(b)) && !nascent(b, r.headerSize) {
+			return false, r.foreign(off)
+		}
+	}
+	return true, nil
+}
+
+// An extent is where a segment says that its ring is.
+type extent struct{ from, to int64 }
 
 // scanAliens looks at every erase block for a segment of a ring that was made
 // for a device of another size. What is not certain to be whole does not count.
@@ -91,7 +127,12 @@ func (r *Ring) scanAliens(best *segment, buffers *pair) (*segment, error) {
 			return nil, err
 		}
 		h, ver, ok := parseHeader(head)
-		if !ok || ver != version || r.isNatural(h) && r.isSlot(off) || int64(h.size) > total-off {
+		if !ok || ver != version || r.isNatural(h, off) {
+			continue
+		}
+		begin := off - int64(h.index)*int64(h.size)
+		r.rings = append(r.rings, extent{begin, begin + int64(len(h.erases))*int64(h.size)})
+		if int64(h.size) > total-off {
 			continue
 		}
 		s := &segment{index: -1, off: off, size: int(h.size), headerSize: headerSize(len(h.erases))}
@@ -133,14 +174,10 @@ func (p *pair) keep(s, old *segment) *segment {
 	return s
 }
 
-// isNatural reports whether h is of the division that is used on this device.
-func (r *Ring) isNatural(h header) bool {
-	return int(h.size) == r.size && len(h.erases) == r.segments
-}
-
-// isSlot reports whether a segment of that division begins at off.
-func (r *Ring) isSlot(off int64) bool {
-	return off%int64(r.size) == 0 && off < int64(r.segments)*int64(r.size)
+// isNatural reports whether h, found at off, is of the division that is used on
+// this device.
+func (r *Ring) isNatural(h header, off int64) bool {
+	return int(h.size) == r.size && len(h.erases) == r.segments && int64(h.index)*int64(r.size) == off
 }
 
 func (r *Ring) examine(s *segment, b []byte) error {
@@ -154,7 +191,7 @@ func (r *Ring) examine(s *segment, b []byte) error {
 		return nil
 	case ver != version:
 		return fmt.Errorf("segment %d: %w that we know: it is of version %d", s.index, ErrForeign, ver)
-	case !r.isNatural(h):
+	case !r.isNatural(h, s.off):
 		s.alien = true
 		return nil
 	}
@@ -212,6 +249,9 @@ func (s *segment) readAppended(off int, key uint32) {
 		}
 		if later <= off {
 			var found bool
+			if n, whole := claimed(s.body[off:]); whole && (off+n+recordHeader > len(s.body) || blank(s.body[off+n:off+n+recordHeader])) {
+				return // the last one, torn: what stands in it is no batch
+			}
 			if later, found = nextRecord(s.body, off+align, key, first); !found {
 				return
 			}
@@ -326,4 +366,14 @@ func (r *Ring) countErases() {
 			r.erases[i]++
 		}
 	}
+}
+
+// claimed is how long the record at the beginning of b says it is.
+func claimed(b []byte) (n int, ok bool) {
+	if len(b) < recordHeader {
+		return 0, false
+	}
+	k, v := int(b[5]), int(b[6])|int(b[7])<<8
+	n = recordSize(k, v)
+	return n, n <= len(b) && kind(b[4]).fits(k, v)
 }

@@ -171,3 +171,73 @@ func TestFormatWithABadBlock(t *testing.T) {
 		expect(t, reopen(t, nor), "a=1")
 	}
 }
+
+// A place that was told too large holds something else too.
+func TestRingDoesNotSpreadOverWhatElseIsThere(t *testing.T) {
+	const block = 512
+	for _, blocks := range []int{4, 8} {
+		for changes := range 60 {
+			image := aged(t, geometry{block, blocks}, changes)
+			other := bytes.Repeat([]byte("hsqs, a file system "), 100)[:block]
+			for _, before := range []int{1, 2, 4, 12} {
+				whole := append(bytes.Repeat(other, before), image...)
+				nor := flashtest.Load(whole, block)
+				_, err := Open(nor)
+				if !errors.Is(err, ErrForeign) || !strings.Contains(err.Error(), "offset 0x0: not a ring and not blank: 68 73 71 73 2c 20 61 20, perhaps a SquashFS") {
+					t.Fatalf("%d blocks of something else before a ring of %d: %v", before, blocks, err)
+				}
+				if !bytes.Equal(nor.Image(), whole) {
+					t.Fatal("it was written to")
+				}
+			}
+		}
+	}
+}
+
+// What clients say stands in the records. They must not be able to make it look
+// like a segment.
+func TestNoBlockInsideASegmentLooksLikeOne(t *testing.T) {
+	const block = 64
+	forged := header{index: 0, size: minSegment, sequence: maxSequence - 2, erases: []uint32{1}, bare: []bool{false}}.append(nil)
+	for shift := range 70 {
+		nor := flashtest.New(block, 512)
+		r := begin(t, nor)
+		mustPut(t, r, put("pad", strings.Repeat("p", shift)))
+		want := map[string]string{"pad": strings.Repeat("p", shift)}
+		for i := range 12 {
+			k, v := fmt.Sprint("k", i), strings.Repeat("v", i)+string(forged)+string(forged)
+			mustPut(t, r, put(k, v), put("l"+k, v))
+			want[k], want["l"+k] = v, v
+		}
+		r = reopen(t, nor)
+		if got := contents(r); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Fatalf("the ring holds %q; want %q", got, want)
+		}
+		image := nor.Image()
+		for off := 0; off < len(image); off += block {
+			if off%r.size != 0 && bytes.HasPrefix(image[off:], []byte(magic)) {
+				t.Fatalf("a segment seems to begin at %#x, inside one of %d octets", off, r.size)
+			}
+		}
+	}
+}
+
+func TestFormatThatIsCutOff(t *testing.T) {
+	const block = 256
+	image := aged(t, geometry{block, 4}, 60)
+	whole := flashtest.Load(image, block)
+	if err := Format(whole); err != nil {
+		t.Fatal(err)
+	}
+	for at := range whole.Steps() {
+		for _, tear := range flashtest.Tears() {
+			nor := flashtest.Load(image, block)
+			nor.CutAt(at, tear)
+			Format(nor)
+			nor.Reboot()
+			if got := dump(mustOpen(t, nor)); got != "" && got != "kept=always k=59" {
+				t.Fatalf("%v at %d: %q; want all or nothing", tear, at, got)
+			}
+		}
+	}
+}

@@ -18,10 +18,10 @@
 //	          `------- snapshot --------'          `---- appended -----'
 //
 //	header
-//	 0        8         10         12     16         24           24+4n    28+4n
-//	+--------+---------+----------+------+----------+------------+--------+----+
-//	| magic  | version | segments | size | sequence | erases * n | CRC-32C| pad|
-//	+--------+---------+----------+------+----------+------------+--------+----+
+//	 0        8         10     11    12     16         24           24+4n    28+4n
+//	+--------+---------+------+-----+------+----------+------------+--------+----+
+//	| magic  | version | n    | no. | size | sequence | erases * n | CRC-32C| pad|
+//	+--------+---------+------+-----+------+----------+------------+--------+----+
 //
 //	record
 //	 0         4      5       6         8
@@ -37,7 +37,8 @@
 // batch. The value of the commit record is the number of records in the
 // snapshot and the checksum of all their octets. The counts in the header are
 // the erases of every segment so far, this latest one included; the highest bit
-// is set for a segment that has no header of its own.
+// is set for a segment that has no header of its own. n is the number of
+// segments, no. which of them this one is, from 0.
 //
 // Open believes the segment with the highest sequence that has a commit record,
 // and replays it. The first Put after it, also one that changes nothing, copies
@@ -47,9 +48,12 @@
 // third segment, because the second may turn out to be torn as well, and a
 // fourth allows for one that is bad.
 //
-// A segment says itself how large it is. So a ring is found again, and moves to
-// the new division at the first Put, on a device that grew or shrank, or whose
-// beginning is elsewhere now, as long as the segment is still whole.
+// A segment says itself where and how large it is. So a ring is found again, and
+// moves to the new division at the first Put, on a device that grew or shrank, or
+// whose beginning is elsewhere now, as long as the segment is still whole and
+// there is nothing but the ring on the device. No erase block inside a segment
+// begins with the magic: where what is stored would have it so, a record that
+// means nothing (key 0x00) stands before it.
 //
 // # Promises
 //
@@ -163,6 +167,7 @@ type Ring struct {
 	erases   []uint32
 	lost     []bool     // segments that failed since Open
 	found    []*segment // what is on the device
+	rings    []extent   // where segments of other divisions say that their rings are
 	written  int64
 	used     int64
 	skipped  int
@@ -224,11 +229,17 @@ func Format(dev Device) error {
 	if err := r.load(); err != nil && !errors.Is(err, ErrForeign) {
 		return err
 	}
-	r.current, r.found = nil, nil
-	for _, i := range r.targets()[1:] {
-		r.lost[i] = r.erase(r.slot(i)) != nil
+	r.current = nil
+	r.proven = true
+	if err := r.moveAnywhere(list.New()); err != nil {
+		return err
 	}
-	return r.moveAnywhere(list.New())
+	for i := range r.segments {
+		if i != r.current.index {
+			r.erase(r.slot(i))
+		}
+	}
+	return nil
 }
 
 // Size returns the octets of a device, in erase blocks of blockSize, on which n
@@ -282,6 +293,11 @@ func (r *Ring) load() error {
 	r.bytes = r.sizeOf(r.order)
 	r.current, r.proven = best, best.proven
 	r.skipped = len(best.damaged)
+	for _, s := range r.found {
+		if s != best && s.committed && s.header.sequence > best.header.sequence {
+			r.skipped += max(1, len(s.damaged)) // it was newer, and is not whole any more
+		}
+	}
 	r.moving = !r.rules.append
 	best.forget()
 	r.end = best.fill
@@ -320,6 +336,23 @@ func (r *Ring) entries() []Entry {
 		all = append(all, e.Value.(Entry))
 	}
 	return all
+}
+
+// Check reports whether the segment in use still begins as it was found, or made.
+func (r *Ring) Check() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current == nil {
+		return nil
+	}
+	b := make([]byte, r.current.headerSize)
+	if err := r.read(b, r.current.off); err != nil {
+		return err
+	}
+	if h, _, ok := parseHeader(b); !ok || h.sequence != r.current.header.sequence {
+		return r.at(r.current.off, "check", errReadBack)
+	}
+	return nil
 }
 
 // Stats returns the figures of the ring.

@@ -216,9 +216,21 @@ func (l *lan) pause(ctx context.Context, d time.Duration) {
 
 // mend looks after the ring. One that is there again may know more than we do.
 func (l *lan) mend(now time.Time) {
-	if l.store.mend(now) {
-		l.log.Info("the ring takes leases again", "ring", l.store.place)
-		l.recall(now)
+	if !l.store.mend(now) {
+		return
+	}
+	l.log.Info("the ring takes leases again", "ring", l.store.place)
+	l.recall(now)
+	var known []ring.Entry // to it, perhaps not: it may be another one
+	for s := range l.server.Table().All() {
+		if s.State == lease.Bound && s.Kept && now.Before(s.Until) {
+			if e, err := entry(keyOf(s.Addr), s.Binding); err == nil {
+				known = append(known, e)
+			}
+		}
+	}
+	if err := l.keep(now, known); err != nil {
+		l.log.Error("leases not kept", "leases", len(known), "err", err)
 	}
 }
 
@@ -249,7 +261,9 @@ func (l *lan) recall(now time.Time) {
 		}
 	}
 	for _, b := range l.store.loans(now) {
-		l.server.Lent(now, b)
+		if l.cfg.Addr.Contains(b.Addr) {
+			l.server.Lent(now, b)
+		}
 	}
 	l.server.BeWary(l.store.unknown(now, l.cfg.LeaseTime))
 	l.log.Info("leases recalled", "leases", n, "ring", l.store.place)
@@ -384,11 +398,11 @@ func all(n int) []int {
 func (l *lan) ask(now time.Time, a netip.Addr, q question) {
 	_, busy := l.asking[a]
 	if !busy && len(l.asking) >= askAtOnce {
-		if l.store.memory(now) != server.KeepsAll {
+		if l.server.Lends(a, dhcp.ClientID(q.Msg)) {
 			l.unasked++
 			return
 		}
-		l.server.Probed(now, q.Datagram, a, dhcp.HWAddr{})
+		l.server.Unprobed(now, q.Datagram, a)
 		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
 		return
 	}
@@ -406,16 +420,18 @@ func (l *lan) ask(now time.Time, a netip.Addr, q question) {
 	}()
 }
 
-// heard goes on with the message that waited for a probe. Where that failed, the
-// client will ask again.
+// heard goes on with the message that waited for a probe. Where that failed, what
+// can be kept is given without, and for anything else the client will ask again.
 func (l *lan) heard(now time.Time, r answer) {
 	q := l.asking[r.addr]
 	delete(l.asking, r.addr)
 	if r.err != nil {
 		l.log.Error("address not probed", "addr", r.addr, "err", r.err)
-		return
-	}
-	if l.server.Probed(now, q.Datagram, r.addr, r.user) {
+		if l.server.Lends(r.addr, dhcp.ClientID(q.Msg)) {
+			return
+		}
+		l.server.Unprobed(now, q.Datagram, r.addr)
+	} else if l.server.Probed(now, q.Datagram, r.addr, r.user) {
 		l.log.Warn("address is in use without a lease", "addr", r.addr, "by", r.user)
 		l.board.note(status.Event{At: now, Text: fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user)})
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -318,19 +319,18 @@ func TestProbesAreSkippedUnderLoad(t *testing.T) {
 	})
 }
 
-func TestProbeThatFailsIsAskedForAgain(t *testing.T) {
+func TestProbeThatFails(t *testing.T) {
 	live(t, func(h *house) {
 		h.flash.octets = nil
 		h.boot()
 		h.onceIn("probe")
-		g := h.guest(1)
-		if got := h.hearsSoon(g.discover()); len(got) != 0 {
-			t.Errorf("answered %v", got)
-		}
+		h.is("what can be kept", h.grants(h.guest(1).discover()), "OFFER 12h0m0s")
 		h.logged("address not probed")
-		if got := h.hearsSoon(g.discover()); len(got) != 1 {
-			t.Errorf("%d answers to the second attempt; want 1", len(got))
-		}
+		h.flash.breakDown()
+		h.onceIn("probe")
+		h.is("what cannot, after a second probe", h.grants(h.guest(2).reboot(addr("192.168.1.150"))), "ACK 10m0s")
+		h.onceIn("probe")
+		h.is("what cannot", h.grants(h.guest(3).reboot(addr("192.168.1.151"))), "0 answers")
 	})
 }
 
@@ -817,5 +817,38 @@ func TestLoanEndsWhereItsClientHasAnotherAddress(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		h.is("the other one, after a crash", h.grants(h.guest(3).reboot(addr("192.168.1.150"))), "ACK 12h0m0s")
 		h.is("its own", h.grants(g.renew(addr("192.168.1.151"))), "ACK 12h0m0s")
+	})
+}
+
+// What is on flash that takes no writes holds all the same.
+func TestReadOnlyRingIsRecalled(t *testing.T) {
+	live(t, func(h *house) {
+		a := addr("192.168.1.150")
+		h.put(record(t, a, h.guest(1)))
+		h.flash.openErr = fmt.Errorf("open /etc/leasehold.ring: %w", syscall.EROFS)
+		h.boot()
+		h.answers(h.guest(2).reboot(a), "NAK")
+		h.is("who has it", h.grants(h.guest(1).reboot(a)), "ACK 10m0s")
+		h.pageHas("read-only file system")
+		h.flash.appear()
+		time.Sleep(3 * mendEvery)
+		h.is("renewed on flash that works", h.grants(h.guest(1).renew(a)), "ACK 12h0m0s")
+	})
+}
+
+// A ring that somebody else has written to is noticed, and made anew of what is
+// known.
+func TestRingThatIsOverwrittenIsMadeAnew(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		a := h.bind(h.guest(1))
+		h.flash.mu.Lock()
+		h.flash.octets = nil
+		h.flash.mu.Unlock()
+		time.Sleep(3 * mendEvery)
+		h.logged("the ring takes leases again")
+		h.powerOff()
+		h.boot()
+		h.answers(h.guest(2).reboot(a), "NAK")
 	})
 }

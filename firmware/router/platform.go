@@ -35,6 +35,7 @@ type device interface {
 // its place.
 type platform struct {
 	openRing      func(p flash.Place, size int64) (device, error)
+	readRing      func(p flash.Place) (device, error)
 	listenPage    func(at netip.AddrPort) (net.Listener, error)
 	listen        func(ifname string, port uint16) (conn, error)
 	probe         func(ifname string, from, a netip.Addr) (dhcp.HWAddr, error)
@@ -49,6 +50,7 @@ type platform struct {
 
 var linux = platform{
 	openRing:      openFlash,
+	readRing:      func(p flash.Place) (device, error) { return flash.OpenReadOnly(p) },
 	listenPage:    listenPage,
 	listen:        func(ifname string, port uint16) (conn, error) { return wire.Listen(ifname, port) },
 	probe:         wire.Probe,

@@ -35,7 +35,7 @@ func Run(ctx context.Context, opt Options) error { return run(ctx, opt, linux) }
 
 func run(ctx context.Context, opt Options, os platform) error {
 	cfg, problems := opt.Load()
-	s := openStore(time.Now(), os.openRing, cfg.Ring, leases(cfg))
+	s := openStore(time.Now(), os, cfg.Ring, leases(cfg))
 	defer s.close()
 	tellRing(opt.Log, s)
 	r := &router{

@@ -41,23 +41,25 @@ func keyOf(a netip.Addr) string { return bindingKey + string(a.AsSlice()) }
 // loop, and it says so.
 type store struct {
 	open  func(flash.Place, int64) (device, error)
+	look  func(flash.Place) (device, error) // read-only
 	place flash.Place
 	life  config.Ring
 
-	mu      sync.Mutex
-	size    int64 // that a plain file is to have
-	device  device
-	ring    *ring.Ring // nil: it could not be opened
-	trouble string     // why nothing can be kept; "": it can
-	full    bool       // the ring took no more at the last Put
-	opened  time.Time
-	tried   time.Time     // to open the ring, or to write to it, last
-	pause   time.Duration // until the next time
-	budget  *ring.Budget
-	calm    bool
-	wary    time.Time // until when what was not recorded may be in use
-	lent    map[netip.Addr]loan
-	last    []byte // the WAN port's address
+	mu        sync.Mutex
+	size      int64 // that a plain file is to have
+	device    device
+	ring      *ring.Ring // nil: it could not be opened
+	trouble   string     // why nothing can be kept; "": it can
+	full      bool       // the ring took no more
+	fullSince time.Time  // it was tried last
+	opened    time.Time
+	tried     time.Time     // to open the ring, or to write to it, last
+	pause     time.Duration // until the next time
+	budget    *ring.Budget
+	calm      bool
+	wary      time.Time // until when what was not recorded may be in use
+	lent      map[netip.Addr]loan
+	last      []byte // the WAN port's address
 }
 
 // A loan is a binding that is in memory only.
@@ -68,9 +70,9 @@ type loan struct {
 
 // openStore opens the ring. A store without a ring is better than no router, so
 // there always is one.
-func openStore(now time.Time, open func(flash.Place, int64) (device, error), cfg config.Ring, leases int) *store {
+func openStore(now time.Time, os platform, cfg config.Ring, leases int) *store {
 	s := &store{
-		open: open, place: flash.Place{Path: cfg.Path, AtEnd: cfg.AtEnd}, life: cfg,
+		open: os.openRing, look: os.readRing, place: flash.Place{Path: cfg.Path, AtEnd: cfg.AtEnd}, life: cfg,
 		size: sizeFor(leases), lent: map[netip.Addr]loan{},
 	}
 	s.reopen(now)
@@ -87,24 +89,47 @@ const (
 	maxRecord    = len(bindingKey) + 4 + lease.MaxBinding
 )
 
-// reopen opens the ring, or opens it anew.
+// reopen opens the ring, or opens it anew. One that can only be read is better
+// than none.
 func (s *store) reopen(now time.Time) {
-	s.close()
 	s.tried = now
+	earned := s.earned(now)
+	s.close()
+	s.trouble = ""
 	dev, err := s.open(s.place, s.size)
-	if err != nil {
-		s.trouble = err.Error()
+	if err == nil {
+		err = s.use(now, dev)
+	}
+	if err == nil {
+		s.budget.Resume(earned)
 		return
 	}
+	s.trouble = err.Error()
+	if dev, err := s.look(s.place); err == nil {
+		s.use(now, dev)
+	}
+}
+
+// earned is the credit of the ring that is open, if there is one.
+func (s *store) earned(now time.Time) *int64 {
+	if s.ring == nil {
+		return nil
+	}
+	c := s.credit(now)
+	return &c
+}
+
+func (s *store) use(now time.Time, dev device) error {
 	r, err := ring.Open(dev)
 	if err != nil {
-		s.trouble = fmt.Sprintf("%v: %v", s.place, err)
 		dev.Close()
-		return
+		return fmt.Errorf("%v: %w", s.place, err)
 	}
-	s.device, s.ring, s.trouble, s.full, s.opened = dev, r, "", false, now
+	s.device, s.ring, s.full, s.opened = dev, r, false, now
 	s.budget = ring.NewBudget(now, r.Stats(), s.life.Cycles, time.Duration(s.life.Years)*365*24*time.Hour)
-	_, s.calm = r.Get(CalmKey)
+	_, calm := r.Get(CalmKey)
+	s.calm = calm && r.Stats().Skipped == 0
+	return nil
 }
 
 func (s *store) close() {
@@ -123,8 +148,13 @@ func (s *store) fit(now time.Time, leases int) {
 		return
 	}
 	s.size = size
-	if s.device == nil || int64(s.device.Blocks())*int64(s.device.BlockSize()) < size {
+	switch {
+	case s.trouble != "":
+		s.tried, s.pause = time.Time{}, 0 // mend will, and have what is found recalled
+	case int64(s.device.Blocks())*int64(s.device.BlockSize()) < size:
+		calm := s.calm
 		s.reopen(now)
+		s.calm = s.calm && calm
 	}
 }
 
@@ -154,13 +184,32 @@ func (s *store) mend(now time.Time) bool {
 			delete(s.lent, a)
 		}
 	}
+	s.examine(now)
 	if s.trouble != "" {
 		return s.retry(now)
+	}
+	if now.Sub(s.opened) >= mendSeldom {
+		s.pause = 0
 	}
 	if !s.calm && len(s.lent) == 0 && !now.Before(s.wary) && s.credit(now) > 0 {
 		s.calm = s.write(now, ring.Entry{Key: CalmKey, Value: []byte{}}) == nil
 	}
 	return false
+}
+
+// examine sees whether the ring is still what was opened: a plain file may have
+// been removed, or something else written to it.
+func (s *store) examine(now time.Time) {
+	if s.trouble != "" {
+		return
+	}
+	err := s.ring.Check()
+	if d, ok := s.device.(interface{ Gone() error }); ok && err == nil {
+		err = d.Gone()
+	}
+	if err != nil {
+		s.trouble, s.tried = fmt.Sprintf("%v: %v", s.place, err), time.Time{}
+	}
 }
 
 // retry opens the ring again and has it take something, even if that changes
@@ -170,14 +219,14 @@ func (s *store) retry(now time.Time) bool {
 		return false // it is not due: the ticks that call us are no sooner and no later than half of one
 	}
 	s.reopen(now)
-	if s.ring != nil {
+	if s.trouble == "" {
 		s.write(now, ring.Entry{Key: CalmKey})
-		s.pause = min(max(2*s.pause, mendEvery), mendSeldom)
 	}
+	s.pause = min(max(2*s.pause, mendEvery), mendSeldom)
 	if s.trouble != "" {
 		return false
 	}
-	s.calm, s.pause = false, 0
+	s.calm = false
 	return true
 }
 
@@ -201,7 +250,7 @@ func (s *store) memory(now time.Time) server.Memory {
 	switch {
 	case s.trouble != "":
 		return server.KeepsNothing
-	case s.credit(now) <= 0:
+	case s.credit(now) <= 0, s.full && now.Sub(s.fullSince) < mendEvery:
 		return server.KeepsKnown
 	}
 	return server.KeepsAll
@@ -224,7 +273,7 @@ func (s *store) write(now time.Time, entries ...ring.Entry) error {
 	err := s.ring.Put(entries...)
 	switch {
 	case errors.Is(err, ring.ErrFull):
-		s.full = true
+		s.full, s.fullSince = true, now
 	case errors.Is(err, ring.ErrWornOut):
 		s.trouble, s.tried = fmt.Sprintf("%v: %v", s.place, err), now
 	case s.ring.Stats().LiveBytes > before:

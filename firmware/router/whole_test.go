@@ -68,6 +68,14 @@ type shared struct{ *flashtest.NOR }
 
 func (shared) Close() error { return nil }
 
+// chipAlone is a platform that has nothing but flash.
+func chipAlone(nor *flashtest.NOR) platform {
+	return platform{
+		openRing: func(flash.Place, int64) (device, error) { return shared{nor}, nil },
+		readRing: func(flash.Place) (device, error) { return shared{nor}, nil },
+	}
+}
+
 func newTown(t *rapid.T) *town {
 	w := &town{T: t, nor: flashtest.New(512, 8), now: time.Unix(1_000_000, 0), asks: make(chan netip.Addr), users: make(chan dhcp.HWAddr)}
 	w.ring = config.Ring{
@@ -85,7 +93,7 @@ func newTown(t *rapid.T) *town {
 func (w *town) boot() {
 	w.boots++
 	w.nor.Reboot()
-	store := openStore(w.now, func(flash.Place, int64) (device, error) { return shared{w.nor}, nil }, w.ring, townPool)
+	store := openStore(w.now, chipAlone(w.nor), w.ring, townPool)
 	l := &lan{
 		log: slog.New(slog.DiscardHandler), board: newBoard(status.Report{}), store: store,
 		os: platform{probe: func(_ string, _, a netip.Addr) (dhcp.HWAddr, error) {

@@ -51,7 +51,7 @@ func (v *village) boot() {
 	cfg := config.Default()
 	l := &lan{
 		log: slog.New(slog.DiscardHandler), board: newBoard(status.Report{}), cfg: lanPart(cfg), conn: villageConn{v},
-		store:  openStore(v.now, func(flash.Place, int64) (device, error) { return shared{v.nor}, nil }, cfg.Ring, leases(cfg)),
+		store:  openStore(v.now, chipAlone(v.nor), cfg.Ring, leases(cfg)),
 		os:     platform{probe: func(string, netip.Addr, netip.Addr) (dhcp.HWAddr, error) { return dhcp.HWAddr{}, nil }},
 		asking: map[netip.Addr]question{}, asked: make(chan answer, askAtOnce),
 	}
