@@ -56,6 +56,7 @@ type Slot struct {
 	granted  time.Time // while Bound: the holder was told that the address is its own until then
 	silent   time.Time // until then nobody but the prober is taken to use the address, since nobody else answered for it
 	prober   dhcp.ID   // for whom it was asked
+	answered bool      // somebody answered for it when another wanted it
 	record   dhcp.ID   // whose binding of the address is on flash: the last holder's still, while it is lent to another
 	index    int       // in Table.due, or -1
 }
@@ -103,6 +104,7 @@ type Table struct {
 	records  map[dhcp.ID]*Slot // the slot of which flash says, last, that it is the client's
 	due      byUntil           // the slots of the pool, the first to become free on top
 	declined []*Slot           // in the order in which they were declined
+	recalled []*Slot           // in the order in which they were; some have been heard since
 }
 
 // NewTable returns an empty table.
@@ -297,7 +299,27 @@ func (t *Table) Recall(now time.Time, b Binding) {
 	s := t.bind(now, b, now.Add(b.Term))
 	s.Heard = heard
 	t.keep(s)
+	t.recalled = append(t.recalled, s)
 }
+
+// PickUnheard chooses an address for who would otherwise get none: one whose
+// holder we know from flash only. Its lease may be long over, or given back, for
+// neither is written down. The one recalled last goes first: who has been here
+// for years is more likely to come back than the stranger of yesterday. It is to
+// be probed before it is given to anyone.
+func (t *Table) PickUnheard(now time.Time) (netip.Addr, bool) {
+	for n := len(t.recalled) - 1; n >= 0; n-- {
+		s := t.recalled[n]
+		if s.State == Bound && !s.Heard && !s.answered && now.Before(s.Until) && !now.Before(s.promised) && t.pool.Contains(s.Addr) {
+			return s.Addr, true
+		}
+		t.recalled = t.recalled[:n]
+	}
+	return netip.Addr{}, false
+}
+
+// Answered notes that somebody is there where PickUnheard hoped for nobody.
+func (t *Table) Answered(a netip.Addr) { t.slot(a).answered = true }
 
 // Using reports whether the client was heard since we started, and told that a
 // is its own until some time to come.

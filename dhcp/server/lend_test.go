@@ -550,3 +550,19 @@ func TestUserOfASeizedAddressMayHaveIt(t *testing.T) {
 		h.hears(rebooting(3, "192.168.1.152")).naks(TakenByAnother)
 	}
 }
+
+// After a reboot all leases run once more, also those that were given back.
+func TestFullPoolGivesWayWhereNobodyAnswers(t *testing.T) {
+	h := newHouse(t)
+	h.change(func(c *Config) { c.First, c.Last = ip("192.168.1.150"), ip("192.168.1.152") })
+	h.reboots(
+		lease.Binding{Addr: ip("192.168.1.150"), ID: id(1), HW: hw(1), Term: time.Hour},
+		lease.Binding{Addr: ip("192.168.1.151"), ID: id(2), HW: hw(2), Term: time.Hour},
+		lease.Binding{Addr: ip("192.168.1.152"), ID: id(3), HW: hw(3), Term: time.Hour})
+	h.hears(rebooting(3, "192.168.1.152")).acks("192.168.1.152", Rebooted)
+	h.hears(discover(9)).probes("192.168.1.151").answered(hw(2)).probes("192.168.1.150").answered(nobody).offers("192.168.1.150")
+	h.hears(rebooting(2, "192.168.1.151")).acks("192.168.1.151", Rebooted)
+	h.hears(selecting(9, "192.168.1.150")).acks("192.168.1.150", Bound)
+	h.hears(rebooting(1, "192.168.1.150")).naks(TakenByAnother)
+	h.hears(discover(8)).silent(PoolFull)
+}

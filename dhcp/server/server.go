@@ -165,6 +165,7 @@ func (s *Server) Probed(now time.Time, d dhcp.Datagram, a netip.Addr, user dhcp.
 		return false
 	}
 	if !s.table.Seize(now, a, dhcp.ClientID(d.Msg), now.Add(declineTime)) {
+		s.table.Answered(a)
 		return false
 	}
 	s.users[a] = user
@@ -251,8 +252,26 @@ func (s *Server) addressed(a netip.Addr) bool {
 func (s *Server) discover(now time.Time, q query) Decision {
 	a, ok := s.pick(now, q)
 	if !ok {
-		return Decision{Why: PoolFull}
+		return s.makeRoom(now, q)
 	}
+	return s.offer(now, q, a)
+}
+
+// makeRoom offers an address whose holder was not heard since we started, if
+// nobody answers for it: after a reboot every lease that we have ever given runs
+// once more, and the pool may be full of devices that will never return.
+func (s *Server) makeRoom(now time.Time, q query) Decision {
+	a, ok := s.table.PickUnheard(now)
+	switch {
+	case !ok:
+		return Decision{Why: PoolFull}
+	case !s.table.IsSilent(now, a, q.id) || s.assumed[a]:
+		return Decision{Probe: a, Why: Probing, Addr: a}
+	}
+	return s.offer(now, q, a)
+}
+
+func (s *Server) offer(now time.Time, q query, a netip.Addr) Decision {
 	s.table.Hold(now, a, q.id, now.Add(holdTime))
 	if s.unsure(now, a, q.id) {
 		return Decision{Probe: a, Why: Probing, Addr: a}

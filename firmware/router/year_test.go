@@ -30,6 +30,7 @@ type village struct {
 	held   map[dhcp.HWAddr]netip.Addr
 	kept   int // new leases that were kept
 	short  int // that were not
+	none   int // devices that got no address
 }
 
 type villageConn struct{ v *village }
@@ -78,6 +79,7 @@ func (v *village) says(d dhcp.Datagram) time.Duration {
 // joins has a device ask for an address and says whether it is kept.
 func (v *village) joins(g guest) bool {
 	if v.says(g.discover()) == 0 {
+		v.none++
 		return false
 	}
 	a := dhcp.Addr(v.answer.Msg.YourIPAddr)
@@ -202,10 +204,13 @@ func (v *village) report(t *testing.T, days, forged, refused int) {
 	st := v.lan.store.ring.Stats()
 	record := float64(st.LiveBytes) / float64(max(1, st.Records))
 	perLease := float64(v.nor.Programmed()) / float64(max(1, v.kept))
-	t.Logf("%d days: %d leases kept, %d lent; %d forged, of which %d were not kept", days, v.kept, v.short, forged, refused)
+	t.Logf("%d days: %d leases kept, %d lent, %d times none to be had; %d forged, of which %d were not kept", days, v.kept, v.short, v.none, forged, refused)
 	t.Logf("%d octets programmed, %.0f per new lease of %.0f octets: write amplification %.2f",
 		v.nor.Programmed(), perLease, record, perLease/record)
-	t.Logf("erases %v, spread %d; at this pace the flash lasts %.0f years", erases, slices.Max(erases)-slices.Min(erases), years)
+	t.Logf("erases %v, spread %d; at this pace the flash lasts %.1f years", erases, slices.Max(erases)-slices.Min(erases), years)
+	if forged == 0 && v.none+v.short > 0 {
+		t.Errorf("%d devices got no address, and %d no lasting one", v.none, v.short)
+	}
 	if perLease > 128 {
 		t.Errorf("%.0f octets per new lease; want at most 128", perLease)
 	}
