@@ -59,7 +59,7 @@ bench: go build/leasehold-$(HOST) ## benchmarks of the parts, and of the whole b
 	@$(lab)
 	@build/lab -leasehold build/leasehold-$(HOST) -measure build
 
-crash: go ## cut the power of the ring at every point, two deep (minutes)
+crash: go ## cut the power of the ring at every point, two deep (half an hour)
 	LEASEHOLD_CRASH=1 $(GO) test -run PowerCut -v -timeout 3h ./firmware/ring
 
 wear: go ## a year of a household, in peace and under attack (minutes)

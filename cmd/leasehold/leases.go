@@ -79,6 +79,7 @@ func asTable(_ time.Time, list router.Listing) []byte {
 	}
 	fmt.Fprintf(&out, "\n%s; the ring holds %d of %d octets, segments erased %v times.\n",
 		count(len(list.Bindings), "lease"), list.Health.Live, list.Health.Capacity, list.Health.Erases)
+	fmt.Fprintln(&out, "A ring does not say which of them are over or given back, nor what is lent: the page does.")
 	return out.Bytes()
 }
 

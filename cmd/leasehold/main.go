@@ -28,7 +28,8 @@ commands:
   ring info [RING]     say what stands where in a ring
   ring verify [RING]   read all of it, and name the places that are damaged
   ring format [-force] RING
-                       make an empty ring; -force: also where there is something else
+                       make an empty ring; -force: also where there are leases,
+                       or something else
   version              print the version
 
 FILE is ` + defaultConfig + ` where none is given; a router without that

@@ -198,8 +198,8 @@ func formatRing(at flash.Place, force bool, stdout io.Writer) error {
 	return err
 }
 
-// unforced returns an error if there is something that may not be a ring. It
-// only looks: to open a file for a ring would make it longer.
+// unforced returns an error if there is something that may not be a ring, or one
+// with leases. It only looks: to open a file for a ring would make it longer.
 func unforced(at flash.Place) error {
 	_, err := inspect(at)
 	switch {
@@ -207,6 +207,12 @@ func unforced(at flash.Place) error {
 		return nil // it will be made
 	case errors.Is(err, ring.ErrForeign), errors.Is(err, ring.ErrGeometry), errors.Is(err, flash.ErrSize):
 		return fmt.Errorf("%w; -force overwrites it", err)
+	case err != nil:
+		return err
+	}
+	list, err := router.ReadRing(at)
+	if n := len(list.Bindings); n > 0 {
+		return fmt.Errorf("%v: holds %s; -force forgets them", at, count(n, "lease"))
 	}
 	return err
 }

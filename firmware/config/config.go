@@ -133,7 +133,7 @@ type Host struct {
 
 // Ring is where leases are kept.
 type Ring struct {
-	Path   string // absolute, or mtd: and the name of a partition
+	Path   string // absolute, or mtd: and the name of a partition; empty: it could not be understood where
 	AtEnd  int64  // octets at the end of the partition; 0: all of it, and always for a plain file
 	Cycles int    // erases that the flash stands
 	Years  int    // that it shall last

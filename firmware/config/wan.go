@@ -71,7 +71,15 @@ func (r *reader) readRing(b *block) {
 	set(b, "ring", &r.Ring.Path, ringPath)
 	set(b, "flash_cycles", &r.Ring.Cycles, number(1, 10_000_000))
 	set(b, "flash_years", &r.Ring.Years, number(1, 100))
-	set(b, "at_end", &r.Ring.AtEnd, Octets)
+	_, written := b.values["at_end"]
+	end := int64(-1)
+	set(b, "at_end", &end, Octets)
+	switch {
+	case end >= 0:
+		r.Ring.AtEnd = end
+	case written && r.Ring.OnMTD():
+		r.Ring.Path = "" // the whole partition, in place of its end, would be a disaster
+	}
 	if r.Ring.AtEnd != 0 && !r.Ring.OnMTD() {
 		b.bad("at_end", b.lineOf("at_end"), fmt.Errorf("%s is a plain file; only an MTD partition has a part at its end", show(r.Ring.Path)))
 		r.Ring.AtEnd = 0

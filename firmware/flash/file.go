@@ -163,6 +163,11 @@ func lengthen(f *os.File, size int64) error {
 // writeBlank writes every octet between from and to, so that later writes
 // neither run out of space nor change the metadata of the file.
 func writeBlank(f *os.File, from, to int64) error {
+	var fs unix.Statfs_t
+	err := control(f, func(fd int) error { return unix.Fstatfs(fd, &fs) })
+	if err == nil && fs.Bavail*uint64(fs.Bsize) < uint64(max(0, to-from)) {
+		return unix.ENOSPC // at once: to try again and again must not wear the flash
+	}
 	block := blank(FileBlockSize)
 	for from < to {
 		n := min(FileBlockSize-from%FileBlockSize, to-from)

@@ -49,5 +49,5 @@ func (r *Ring) describe(s *segment) string {
 	case s.nascent || s.zeroed:
 		return "torn: cut off while it was made"
 	}
-	return "not a segment; a power cut in an erase leaves that too"
+	return "something else, or torn in the middle of an erase"
 }

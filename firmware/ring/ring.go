@@ -235,11 +235,16 @@ func Format(dev Device) error {
 		return err
 	}
 	for i := range r.segments {
-		if i != r.current.index {
-			r.erase(r.slot(i))
+		if s := r.slot(i); i != r.current.index && !r.isBlank(s) {
+			r.erase(s) // one that fails holds an older story, which nobody believes
 		}
 	}
 	return nil
+}
+
+func (r *Ring) isBlank(s *segment) bool {
+	b := make([]byte, s.size)
+	return r.read(b, s.off) == nil && blank(b)
 }
 
 // Size returns the octets of a device, in erase blocks of blockSize, on which n

@@ -561,7 +561,7 @@ func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
 	}
 	switch {
 	case s.State == lease.Bound && !s.Kept && !over:
-		v.State = "bound, in memory only"
+		v.State = "lent"
 	case s.State == lease.Bound && s.Grant == dhcp.Infinite:
 		v.Until = time.Time{}
 	case s.State == lease.Declined && !over:

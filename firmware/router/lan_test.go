@@ -234,7 +234,7 @@ func TestWhileTheFlashFailsLeasesAreLent(t *testing.T) {
 		h.is("a third guest", h.grants(h.guest(3).discover()), "OFFER 10m0s")
 		h.answers(h.guest(4).reboot(addr("10.0.0.7")), "NAK")
 		h.answers(h.guest(4).reboot(a), "NAK")
-		h.pageHas("bound, in memory only")
+		h.pageHas("<td>lent")
 		h.pageHas("are therefore short")
 
 		h.flash.mend()

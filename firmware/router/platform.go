@@ -3,7 +3,6 @@ package router
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -70,7 +69,7 @@ func openFlash(p flash.Place, size int64) (device, error) {
 		_, err = ring.Open(dev)
 		dev.Close()
 		if errors.Is(err, ring.ErrForeign) {
-			return nil, fmt.Errorf("%v: %w", p, err)
+			return nil, notARing(p, err)
 		}
 	}
 	return flash.Open(p, size)

@@ -190,7 +190,7 @@ func (r *router) reload(ctx context.Context, load func() (config.Config, []confi
 	old := r.cfg
 	r.cfg = cfg
 	if cfg.Ring != old.Ring {
-		r.log.Warn("the ring moves at the next start only", "ring", old.Ring.Path)
+		r.log.Warn("what is said about the ring holds from the next start on", "ring", old.Ring.Path)
 	}
 	r.store.fit(time.Now(), leases(cfg))
 	r.lan.configs.put(lanPart(cfg))

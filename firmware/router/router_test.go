@@ -305,7 +305,7 @@ func TestReloadDoesNotMoveTheRing(t *testing.T) {
 	live(t, func(h *house) {
 		h.boot()
 		h.configure(func(c *config.Config) { c.Ring.Path = "/elsewhere" })
-		h.logged("the ring moves at the next start only")
+		h.logged("what is said about the ring holds from the next start on")
 	})
 }
 

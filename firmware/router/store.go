@@ -96,6 +96,10 @@ func (s *store) reopen(now time.Time) {
 	earned := s.earned(now)
 	s.close()
 	s.trouble = ""
+	if s.place.Path == "" {
+		s.trouble = "the configuration does not say where the ring is"
+		return
+	}
 	dev, err := s.open(s.place, s.size)
 	if err == nil {
 		err = s.use(now, dev)
@@ -123,7 +127,7 @@ func (s *store) use(now time.Time, dev device) error {
 	r, err := ring.Open(dev)
 	if err != nil {
 		dev.Close()
-		return fmt.Errorf("%v: %w", s.place, err)
+		return notARing(s.place, err)
 	}
 	s.device, s.ring, s.full, s.opened = dev, r, false, now
 	s.budget = ring.NewBudget(now, r.Stats(), s.life.Cycles, time.Duration(s.life.Years)*365*24*time.Hour)
@@ -210,6 +214,14 @@ func (s *store) examine(now time.Time) {
 	if err != nil {
 		s.trouble, s.tried = fmt.Sprintf("%v: %v", s.place, err), time.Time{}
 	}
+}
+
+// notARing says what can be done about a ring that did not open.
+func notARing(p flash.Place, err error) error {
+	if errors.Is(err, ring.ErrForeign) {
+		return fmt.Errorf("%v: %w; leasehold ring format -force would erase it", p, err)
+	}
+	return fmt.Errorf("%v: %w", p, err)
 }
 
 // retry opens the ring again and has it take something, even if that changes

@@ -42,7 +42,7 @@ func (m *metrics) ring(g Ring) {
 	if g.Pace > 0 {
 		m.gauge("ring_pace_years", "Years that the flash lasts at the pace since the start.", g.Pace)
 	}
-	m.gauge("ring_budget_credit_bytes", "Bytes that may be written at once now; below 0 new clients wait.", float64(g.Credit))
+	m.gauge("ring_budget_credit_bytes", "Bytes that may be written at once now; below 0 new clients get short leases that are not kept.", float64(g.Credit))
 	m.gauge("ring_budget_burst_bytes", "The most that the credit gets to.", float64(g.Burst))
 	m.gauge("ring_budget_daily_bytes", "Bytes that may be written a day, for ever.", float64(g.PerDay))
 	m.gauge("ring_lent_leases", "Leases that are kept in memory only.", float64(g.Lent))

@@ -199,7 +199,7 @@ func (p *page) wear(g Ring) {
 func (p *page) health(g Ring) {
 	switch {
 	case g.Bad > 0:
-		p.raw("<dt>Health</dt><dd class=bad>", fmt.Sprintf("%d of %d segments are worn out", g.Bad, len(g.Erases)), "</dd>\n")
+		p.raw("<dt>Health</dt><dd class=bad>", fmt.Sprintf("worn out: %d of %d segments", g.Bad, len(g.Erases)), "</dd>\n")
 	case g.Damaged > 0:
 		p.raw("<dt>Health</dt><dd class=bad>", fmt.Sprintf("%d damaged records were skipped", g.Damaged), "</dd>\n")
 	default:
