@@ -51,7 +51,7 @@ func TestFloodDoesNotWearTheFlashOut(t *testing.T) {
 	if short.term != lent {
 		t.Errorf("ben reports %+v; want %v", short, lent)
 	}
-	row := regexp.MustCompile("<td>" + regexp.QuoteMeta(short.ip) + "<td>ben<td>.*<td>bound, in memory only<td>")
+	row := regexp.MustCompile("<td>" + regexp.QuoteMeta(short.ip) + "<td>ben<td>.*<td>lent<td>")
 	s.eventually("ben on the page", func() bool { return row.MatchString(s.page()) })
 	if why := "more was written than the flash can take for 100 years"; !strings.Contains(s.page(), why) {
 		t.Errorf("the page does not say %q", why)
