@@ -48,20 +48,34 @@ type citizen struct {
 }
 
 const (
-	townTerm = 12 * time.Hour
 	// townPool is more than fits into the ring.
 	townPool   = 14
 	townGuests = 18
 )
 
-// silentConn is the town's wire.
-type silentConn struct{ t *town }
+// A sink is a wire on which only the router speaks, to whom it calls.
+type sink func(dhcp.Datagram)
 
-func (c silentConn) Receive() (dhcp.Datagram, error) { select {} }
-func (c silentConn) HW() dhcp.HWAddr                 { return wanHW }
-func (c silentConn) Drops() uint64                   { return 0 }
-func (c silentConn) Close() error                    { return nil }
-func (c silentConn) Send(d dhcp.Datagram) error      { c.t.hear(d); return nil }
+func (s sink) Receive() (dhcp.Datagram, error) { select {} }
+func (s sink) HW() dhcp.HWAddr                 { return wanHW }
+func (s sink) Drops() uint64                   { return 0 }
+func (s sink) Close() error                    { return nil }
+func (s sink) Send(d dhcp.Datagram) error      { s(d); return nil }
+
+// lanOn is the LAN side on flash, without its loop: what it sends goes to hear,
+// and what it probes is answered by user. It has recalled nothing yet.
+func lanOn(nor *flashtest.NOR, now time.Time, cfg config.Config, hear sink, user func(netip.Addr) dhcp.HWAddr) *lan {
+	os := chipAlone(nor)
+	os.probe = func(_ string, _, a netip.Addr) (dhcp.HWAddr, error) { return user(a), nil }
+	l := &lan{
+		log: slog.New(slog.DiscardHandler), board: newBoard(status.Report{}), cfg: lanPart(cfg), conn: hear, os: os,
+		store:  openStore(now, os, cfg.Ring, leases(cfg)),
+		asking: map[netip.Addr]question{}, asked: make(chan answer, askAtOnce),
+	}
+	l.cfg.AwaitDNS = false
+	l.server = server.New(l.serverConfig())
+	return l
+}
 
 // shared is flash that stays where it is when the router goes.
 type shared struct{ *flashtest.NOR }
@@ -93,22 +107,15 @@ func newTown(t *rapid.T) *town {
 func (w *town) boot() {
 	w.boots++
 	w.nor.Reboot()
-	store := openStore(w.now, chipAlone(w.nor), w.ring, townPool)
-	l := &lan{
-		log: slog.New(slog.DiscardHandler), board: newBoard(status.Report{}), store: store,
-		os: platform{probe: func(_ string, _, a netip.Addr) (dhcp.HWAddr, error) {
-			w.asks <- a
-			return <-w.users, nil
-		}},
-		cfg: lanConfig{LAN: config.Default().LAN}, conn: silentConn{w},
-		asking: map[netip.Addr]question{}, asked: make(chan answer, askAtOnce),
-	}
-	l.cfg.First, l.cfg.Last = addr("192.168.1.100"), addr(fmt.Sprintf("192.168.1.%d", 100+townPool-1))
-	l.cfg.LeaseTime = townTerm
-	l.server = server.New(l.serverConfig())
-	w.lan = l
+	cfg := config.Default()
+	cfg.Ring = w.ring
+	cfg.LAN.First, cfg.LAN.Last = addr("192.168.1.100"), addr(fmt.Sprintf("192.168.1.%d", 100+townPool-1))
+	w.lan = lanOn(w.nor, w.now, cfg, w.hear, func(a netip.Addr) dhcp.HWAddr {
+		w.asks <- a
+		return <-w.users
+	})
 	w.checkRing()
-	l.recall(w.now)
+	w.lan.recall(w.now)
 	w.fallIfCut()
 }
 

@@ -2,7 +2,6 @@ package router
 
 import (
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -17,7 +16,6 @@ import (
 	"leasehold/firmware/config"
 	"leasehold/firmware/flash"
 	"leasehold/firmware/flash/flashtest"
-	"leasehold/firmware/status"
 )
 
 // A village is a LAN side on flash as it ships, in simulated time, and what is
@@ -33,14 +31,6 @@ type village struct {
 	none   int // devices that got no address
 }
 
-type villageConn struct{ v *village }
-
-func (c villageConn) Receive() (dhcp.Datagram, error) { select {} }
-func (c villageConn) HW() dhcp.HWAddr                 { return wanHW }
-func (c villageConn) Drops() uint64                   { return 0 }
-func (c villageConn) Close() error                    { return nil }
-func (c villageConn) Send(d dhcp.Datagram) error      { c.v.answer = &d; return nil }
-
 func newVillage() *village {
 	v := &village{nor: flashtest.New(flash.FileBlockSize, 4), now: time.Unix(0, 0), held: map[dhcp.HWAddr]netip.Addr{}}
 	v.boot()
@@ -49,17 +39,9 @@ func newVillage() *village {
 
 func (v *village) boot() {
 	v.nor.Reboot()
-	cfg := config.Default()
-	l := &lan{
-		log: slog.New(slog.DiscardHandler), board: newBoard(status.Report{}), cfg: lanPart(cfg), conn: villageConn{v},
-		store:  openStore(v.now, chipAlone(v.nor), cfg.Ring, leases(cfg)),
-		os:     platform{probe: func(string, netip.Addr, netip.Addr) (dhcp.HWAddr, error) { return dhcp.HWAddr{}, nil }},
-		asking: map[netip.Addr]question{}, asked: make(chan answer, askAtOnce),
-	}
-	l.cfg.AwaitDNS = false
-	l.server = server.New(l.serverConfig())
-	l.recall(v.now)
-	v.lan = l
+	nobody := func(netip.Addr) dhcp.HWAddr { return dhcp.HWAddr{} }
+	v.lan = lanOn(v.nor, v.now, config.Default(), func(d dhcp.Datagram) { v.answer = &d }, nobody)
+	v.lan.recall(v.now)
 }
 
 // says has the router answer a message, and returns the lease time that it
