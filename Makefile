@@ -17,14 +17,18 @@ env_amd64  := GOARCH=amd64
 # What the builder's environment says must not change the bytes.
 fixed := GOOS=linux CGO_ENABLED=0 GOFLAGS= GOEXPERIMENT= GOAMD64=v1 GOARM64=v8.0
 lab    = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -o build/lab ./cmd/lab
+mkfirmware = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X main.version=$(VERSION)' -o build/mkfirmware ./cmd/mkfirmware
+
+# What an image is made of. What was not given is left out.
+given = $(foreach f,$(1),$(if $($(f)),-$(shell echo $(f) | tr A-Z a-z) $($(f))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build size bench crash wear fuzz clean go need-test $(ARCHES:%=build/leasehold-%)
+.PHONY: help run test check build size bench crash wear fuzz boards image initramfs kernel qemu-test clean go need-test $(ARCHES:%=build/leasehold-%)
 
 help: ## this list
 	@echo 'leasehold $(VERSION): DHCP server, DHCP client, lease ring and status page for small routers'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 go:
 	@command -v $(GO) >/dev/null || { echo 'Go 1.26 or newer is needed: https://go.dev/doc/install'; exit 1; }
@@ -37,7 +41,7 @@ test: go need-test build check ## prove it: unit tests, real DHCP programs in na
 	$(GO) test -race -timeout 20m ./...
 
 check: go ## formatting and vet, for both byte orders
-	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l cmd dhcp firmware) && test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
+	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l boards cmd dhcp firmware) && test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
 	$(GO) vet ./...
 	GOARCH=mips $(GO) vet ./cmd/leasehold ./dhcp/... ./firmware/...
 
@@ -71,6 +75,29 @@ fuzz: go ## every fuzz target, 50 000 inputs each
 			$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 50000x -fuzzminimizetime 20x $$p || exit 1; \
 		done; \
 	done
+
+boards: go ## the boards that images are made for
+	@$(mkfirmware)
+	@build/mkfirmware boards
+
+image: go build ## an image to flash: BOARD=name KERNEL=file (CONFIG=dir DTB=file MODULES=dir INIT=slim KIND=kind KEY=file)
+	@$(mkfirmware)
+	@test -n '$(BOARD)' || { build/mkfirmware boards; echo 'which BOARD, and with which KERNEL?'; exit 1; }
+	@build/mkfirmware pack -board $(BOARD) $(call given,KERNEL DTB MODULES CONFIG INIT KIND KEY)
+
+initramfs: go build ## the initramfs alone, for CONFIG_EXTERNAL_CPIO of an OpenWrt build: BOARD=name (CONFIG=dir MODULES=dir INIT=slim)
+	@$(mkfirmware)
+	@build/mkfirmware initramfs -board $(BOARD) $(call given,MODULES CONFIG INIT) -o build/images/$(notdir $(BOARD)).cpio
+
+kernel: go ## Debian's kernel for an emulated board, in build/kernels: BOARD=name
+	@$(mkfirmware)
+	@build/mkfirmware fetch-kernel -board $(BOARD)
+
+qemu-test: go need-test build ## boot the emulated boards on Debian's kernels, serve, cut the power, boot again (minutes)
+	@$(lab) && build/lab -need qemu
+	@$(mkfirmware)
+	@for b in qemu_ast2600-evb qemu_malta-le qemu_virt-arm; do build/mkfirmware fetch-kernel -board $$b || exit 1; done
+	LEASEHOLD_QEMU=1 $(GO) test -count=1 -timeout 20m -run TestBoardBoots -v ./cmd/lab
 
 need-test: go
 	@$(lab) && build/lab -need test

@@ -16,8 +16,8 @@ type tool struct {
 	pkgs    []string // the Debian or Ubuntu packages that have it, the first that there is
 }
 
-// labTools are for the lab, testTools for the tests besides, and benchTools for
-// the measurement. The servers that leasehold is measured beside are peers.
+// labTools are for the lab, testTools for the tests besides, qemuTools for the
+// emulated boards, and benchTools for the measurement. The servers that leasehold is measured beside are peers.
 var (
 	labTools = []tool{
 		{"ip", "", []string{"iproute2"}},
@@ -35,6 +35,16 @@ var (
 		{"qemu-mips", "", []string{"qemu-user"}},
 		{"faketime", "", []string{"faketime"}},
 		{"chromium", "", []string{"chromium"}},
+		{"mkimage", "", []string{"u-boot-tools"}},
+		{"dtc", "", []string{"device-tree-compiler"}},
+		{"signify-openbsd", "", []string{"signify-openbsd"}},
+		{"ubinize", "", []string{"mtd-utils"}},
+		{"cpio", "", []string{"cpio"}},
+	}
+	qemuTools = []tool{
+		{"qemu-system-arm", "", []string{"qemu-system-arm"}},
+		{"qemu-system-mipsel", "", []string{"qemu-system-mips"}},
+		{"mkfs.ext4", "", []string{"e2fsprogs"}},
 	}
 	benchTools = []tool{
 		{"strace", "", []string{"strace"}},

@@ -140,7 +140,7 @@ func TestBuildIsReproducible(t *testing.T) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, part := range []string{"Makefile", "go.mod", "go.sum", "cmd", "dhcp", "firmware"} {
+	for _, part := range []string{"Makefile", "go.mod", "go.sum", "boards", "cmd", "dhcp", "firmware"} {
 		if out, err := exec.Command("cp", "-r", "../../"+part, dir).CombinedOutput(); err != nil {
 			t.Fatalf("cp: %v: %s", err, out)
 		}

@@ -30,6 +30,7 @@ commands:
   ring format [-force] RING
                        make an empty ring; -force: also where there are leases,
                        or something else
+  init                 boot the machine that an initramfs is on, and be its router
   version              print the version
 
 FILE is ` + defaultConfig + ` where none is given; a router without that
@@ -41,7 +42,7 @@ where none is given it is the ring that FILE names.
 const defaultConfig = "/etc/config/leasehold"
 
 func main() {
-	err := run(os.Args[1:], os.Stdout, os.Stderr)
+	err := run(arguments(os.Args), os.Stdout, os.Stderr)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}
@@ -68,6 +69,8 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return runRing(flags, args, stdout)
 	case "leases":
 		return runLeases(time.Now(), flags, args, stdout)
+	case "init":
+		return runInit(flags, args, stderr)
 	case "version":
 		fmt.Fprintln(stdout, "leasehold", version)
 		return nil
@@ -75,7 +78,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		fmt.Fprint(stdout, usage)
 		return nil
 	}
-	return fmt.Errorf("no command %q; there are run, check, leases, ring, version and help", command)
+	return fmt.Errorf("no command %q; there are run, check, leases, ring, init, version and help", command)
 }
 
 func runRouter(flags *flag.FlagSet, args []string, stderr io.Writer) error {

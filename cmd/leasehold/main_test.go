@@ -39,7 +39,7 @@ func TestRunTable(t *testing.T) {
 		{"-h", "", "usage: leasehold", "help requested"},
 		{"run -h", "", "usage: leasehold", "help requested"},
 		{"check -h", "", "usage: leasehold", "help requested"},
-		{"serve", "", "", `no command "serve"; there are run, check, leases, ring, version and help`},
+		{"serve", "", "", `no command "serve"; there are run, check, leases, ring, init, version and help`},
 		{"run now", "", "", `leasehold run: what is "now"?`},
 		{"run -x", "", "usage: leasehold", "flag provided but not defined: -x"},
 		{"check a b", "", "", `leasehold check: what is "b"?`},

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"leasehold/firmware/boot"
 	"leasehold/firmware/config"
 	"leasehold/firmware/router"
 )
@@ -31,12 +32,15 @@ func serve(ctx context.Context, path string, verbose bool, hup <-chan os.Signal,
 			}
 		}
 	}()
+	pulse := &boot.Pulse{}
+	go pulse.Run(ctx)
 	log.Info("leasehold starts", "version", version, "config", path)
 	err := router.Run(ctx, router.Options{
 		Version: version,
 		Log:     log,
 		Load:    func() (config.Config, []config.Problem) { return load(path) },
 		Reload:  reload,
+		Pulse:   pulse,
 	})
 	log.Info("leasehold ends")
 	return err
@@ -47,10 +51,11 @@ func serve(ctx context.Context, path string, verbose bool, hup <-chan os.Signal,
 func load(path string) (config.Config, []config.Problem) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return config.Default(), []config.Problem{{File: path, Text: "not there; the defaults are in force", Warning: true}}
+		return boot.FitHere(config.Default()), []config.Problem{{File: path, Text: "not there; the defaults are in force", Warning: true}}
 	}
 	if err != nil {
-		return config.Default(), []config.Problem{{File: path, Text: err.Error() + "; the defaults are in force"}}
+		return boot.FitHere(config.Default()), []config.Problem{{File: path, Text: err.Error() + "; the defaults are in force"}}
 	}
-	return config.Parse(path, text)
+	cfg, problems := config.Parse(path, text)
+	return boot.FitHere(cfg), problems
 }

@@ -29,6 +29,7 @@ type lan struct {
 
 	configs mailbox[lanConfig]
 	dns     mailbox[[]netip.Addr] // the resolvers that the WAN side learned
+	beat    func()
 
 	cfg      lanConfig
 	upstream []netip.Addr
@@ -94,6 +95,7 @@ const (
 // another interface. What it knows comes from the ring, so it can be started
 // again at any time.
 func (l *lan) run(ctx context.Context) error {
+	l.beat()
 	if err := l.os.addAddr(l.cfg.Device, l.cfg.Addr); err != nil {
 		return err
 	}
@@ -143,7 +145,10 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 	due := true // refresh is running
 	pause := publishEvery
 	batch := make([]dhcp.Datagram, 0, batchLen)
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
 	for {
+		l.beat()
 		batch = batch[:0]
 		select {
 		case <-ctx.Done():
@@ -164,6 +169,7 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 			l.heard(time.Now(), a)
 		case <-mend.C:
 			l.mend(time.Now())
+		case <-beat.C:
 		case <-refresh.C:
 			began := time.Now()
 			l.publish()
@@ -185,7 +191,10 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 func (l *lan) idle(ctx context.Context) error {
 	mend := time.NewTicker(mendEvery)
 	defer mend.Stop()
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
 	for {
+		l.beat()
 		l.publish()
 		select {
 		case <-ctx.Done():
@@ -195,6 +204,7 @@ func (l *lan) idle(ctx context.Context) error {
 				return err
 			}
 		case l.upstream = <-l.dns:
+		case <-beat.C:
 		case <-mend.C:
 			l.mend(time.Now())
 		}

@@ -28,12 +28,33 @@ type Options struct {
 	Load func() (config.Config, []config.Problem)
 	// Reload asks for the configuration to be read again.
 	Reload <-chan struct{}
+	// Pulse is told that the loops live; nil: nobody wants to know.
+	Pulse Pulse
 }
+
+// A Pulse is felt while every loop that has beaten beats again within 90
+// seconds, or has been laid to rest. Who feels none resets the machine.
+type Pulse interface {
+	Beat(loop string)
+	Rest(loop string)
+}
+
+// unfelt is the Pulse of a router that nobody watches.
+type unfelt struct{}
+
+func (unfelt) Beat(string) {}
+func (unfelt) Rest(string) {}
+
+// beatEvery is how often a loop beats that has nothing to do.
+const beatEvery = 30 * time.Second
 
 // Run is the router: it serves until ctx ends.
 func Run(ctx context.Context, opt Options) error { return run(ctx, opt, linux) }
 
 func run(ctx context.Context, opt Options, os platform) error {
+	if opt.Pulse == nil {
+		opt.Pulse = unfelt{}
+	}
 	cfg, problems := opt.Load()
 	s := openStore(time.Now(), os, cfg.Ring, leases(cfg))
 	defer s.close()
@@ -43,6 +64,7 @@ func run(ctx context.Context, opt Options, os platform) error {
 		os:    os,
 		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), Ring: s.health(time.Now())}),
 		store: s,
+		pulse: opt.Pulse,
 	}
 	r.tell(problems)
 	r.start(ctx, cfg)
@@ -86,6 +108,7 @@ type router struct {
 	os    platform
 	board *board
 	store *store
+	pulse Pulse
 
 	cfg            config.Config
 	lan            *lan
@@ -104,6 +127,7 @@ func (r *router) launch(ctx context.Context, t task) *running {
 	go func() {
 		defer close(run.done)
 		supervise(ctx, r.log, t)
+		r.pulse.Rest(t.name)
 	}()
 	return run
 }
@@ -120,7 +144,8 @@ func (r *router) start(ctx context.Context, cfg config.Config) {
 	r.lan = &lan{
 		log: r.log.With("side", "lan"), board: r.board, store: r.store, os: r.os,
 		configs: newMailbox[lanConfig](), dns: newMailbox[[]netip.Addr](),
-		cfg: lanPart(cfg),
+		cfg:  lanPart(cfg),
+		beat: func() { r.pulse.Beat("lan") },
 	}
 	r.lanT = r.launch(ctx, task{"lan", r.lan.run, r.lan.failed, r.lan.pause})
 	r.startWAN(ctx)
@@ -137,6 +162,7 @@ func (r *router) startWAN(ctx context.Context) {
 	w := &wan{
 		log: r.log.With("side", "wan"), board: r.board, store: r.store, os: r.os,
 		resolvers: r.lan.dns.put, cfg: r.cfg.WAN,
+		beat: func() { r.pulse.Beat("wan") },
 	}
 	r.wanT = r.launch(ctx, task{name: "wan", run: w.run, failed: w.failed})
 }

@@ -22,7 +22,8 @@ import (
 )
 
 // The ring's keys: "L" and the four octets of an address for a binding, "wan"
-// for the address that the WAN port had, and "calm".
+// for the address that the WAN port had, "calm", and "words", which package boot
+// puts there: why a router ended.
 //
 // Calm stands in the ring while every address that somebody may be using has its
 // binding there. It is put down before an address is lent, and put back when
@@ -32,6 +33,7 @@ const (
 	bindingKey = "L"
 	wanKey     = "wan"
 	CalmKey    = "calm"
+	wordsKey   = "words"
 )
 
 func keyOf(a netip.Addr) string { return bindingKey + string(a.AsSlice()) }
@@ -353,7 +355,7 @@ func (s *store) bindings() iter.Seq2[lease.Binding, error] {
 	}
 }
 
-func isBinding(key string) bool { return key != wanKey && key != CalmKey }
+func isBinding(key string) bool { return key != wanKey && key != CalmKey && key != wordsKey }
 
 func decodeBinding(key string, value []byte) (lease.Binding, error) {
 	var b lease.Binding

@@ -28,6 +28,7 @@ type wan struct {
 	// uplink the provider's.
 	resolvers func([]netip.Addr)
 
+	beat    func()
 	cfg     config.WAN
 	machine *client.Machine
 	conn    conn
@@ -46,6 +47,7 @@ type probeResult struct {
 // The port has an address only while the loop runs, which sees to it that none
 // outlives its lease. One that a killed router left behind goes at the start.
 func (w *wan) run(ctx context.Context) error {
+	w.beat()
 	if err := w.os.up(w.cfg.Device); err != nil {
 		return err
 	}
@@ -97,8 +99,11 @@ func (w *wan) loop(ctx context.Context) error {
 	wake := time.NewTimer(0)
 	defer wake.Stop()
 	up := true // the carrier, as far as we know
+	beat := time.NewTicker(beatEvery)
+	defer beat.Stop()
 	step := w.machine.Start(time.Now())
 	for {
+		w.beat()
 		if err := w.carry(ctx, step, wake); err != nil {
 			return err
 		}
@@ -126,6 +131,7 @@ func (w *wan) loop(ctx context.Context) error {
 			up = now
 		case <-wake.C:
 			step = w.machine.Tick(time.Now())
+		case <-beat.C:
 		}
 	}
 }

@@ -1,0 +1,228 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+)
+
+const (
+	// qemuEnv has the machines booted. Its value is the directory of kernels, or
+	// 1 for that of the packer.
+	qemuEnv = "LEASEHOLD_QEMU"
+	// toBoot is how long a machine may take, emulated on a busy one.
+	toBoot = 4 * time.Minute
+)
+
+// A booted is a street whose router is a machine.
+type booted struct {
+	*street
+	*machine
+}
+
+// newBooted builds a street with a board in it that is switched off.
+func newBooted(t *testing.T, board string) *booted {
+	t.Helper()
+	kernels := os.Getenv(qemuEnv)
+	if kernels == "" {
+		t.Skipf("%s is not set", qemuEnv)
+	}
+	if kernels == "1" {
+		kernels = "../../build/kernels"
+	}
+	kernels, err := filepath.Abs(kernels)
+	check(t, err)
+	s := newStreet(t, "")
+	m, err := newMachine(s.network, board, kernels, nil)
+	check(t, err)
+	if _, err := find("qemu-system-" + m.board.QEMU.System); err != nil {
+		t.Skip(err)
+	}
+	if _, err := os.Stat(m.kernel); err != nil {
+		t.Skipf("no kernel: %v; mkfirmware fetch-kernel -board %s", err, board)
+	}
+	check(t, m.pack(shipped(t, m.board.CPU.String())))
+	return &booted{s, m}
+}
+
+// on switches the machine on and waits until it serves.
+func (b *booted) on() time.Duration {
+	b.Helper()
+	check(b.T, b.machine.powerOn())
+	b.street.proc = b.machine.proc
+	b.owns(b.machine.proc)
+	return b.saysBy("msg=serving")
+}
+
+// saysBy waits for a line on the console and returns how long that was after the
+// power came.
+func (b *booted) saysBy(pattern string) time.Duration {
+	b.Helper()
+	ctx, cancel := within(b.Context(), toBoot)
+	defer cancel()
+	took, err := b.until(ctx, 0, pattern)
+	check(b.T, err)
+	return took
+}
+
+// TestBoardBoots: a board boots from nothing but a kernel and leasehold. Both of
+// its sides work with programs of others, its power is cut while addresses are
+// given out, and at the next boot from the same flash every lease that was
+// acknowledged is there.
+func TestBoardBoots(t *testing.T) {
+	for _, name := range []string{"qemu_ast2600-evb", "qemu_malta-le", "qemu_virt-arm"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooted(t, name)
+			provider := b.provider("1h")
+			serving := b.on()
+			anna := b.street.laptop("anna", 1, udhcpc{})
+			b.boot(anna)
+			lease := b.reports(anna, 0, "bound")
+			first := time.Since(b.machine.on)
+			if lease.server != routerIP {
+				t.Errorf("anna reports %+v", lease)
+			}
+			b.saysBy("side=wan.*msg=bound|msg=bound.*side=wan")
+			b.street.says(provider, 0, "DHCPACK.*"+machineWAN)
+			page, err := run(anna.ns, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/")
+			check(t, err)
+			if !strings.Contains(page, anna.mac) {
+				t.Errorf("anna is not on the page:\n%s", page)
+			}
+			t.Logf("%s: serving %.1f s after power, first lease after %.1f s", name, serving.Seconds(), first.Seconds())
+
+			acked := b.storm(t)
+			again := b.on()
+			t.Logf("%s: serving again after %.1f s; %d leases were acknowledged before the cut", name, again.Seconds(), len(acked))
+			b.remembers(t, acked)
+			mark := anna.reports.mark()
+			check(t, anna.client.renew(anna))
+			if o := b.reports(anna, mark, "renewed"); o.ip != lease.ip || o.term != 12*time.Hour || o.dns != ispDNS {
+				t.Errorf("anna had %s and reports %+v", lease.ip, o)
+			}
+		})
+	}
+}
+
+// stormAtOnce is how many clients come at a time.
+const stormAtOnce = 4
+
+// storm has new clients take addresses, cuts the power meanwhile and returns who
+// was told that it has which.
+func (b *booted) storm(t *testing.T) map[uint32]netip.Addr {
+	t.Helper()
+	ns, _, err := b.addLaptop("storm", 2)
+	check(t, err)
+	l, err := newLoad(ns)
+	check(t, err)
+	defer l.conn.Close()
+	var mu sync.Mutex
+	acked := map[uint32]netip.Addr{}
+	cut := make(chan struct{})
+	enough := make(chan struct{})
+	var crowd sync.WaitGroup
+	for i := range stormAtOnce {
+		crowd.Go(func() {
+			for n := uint32(i); ; n += stormAtOnce {
+				select {
+				case <-cut:
+					return
+				default:
+				}
+				addr, err := l.lease(n)
+				if err != nil {
+					continue // nobody was told anything
+				}
+				mu.Lock()
+				acked[n] = addr
+				if len(acked) == stormEnough {
+					close(enough)
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	select {
+	case <-enough:
+	case <-time.After(patience):
+	}
+	time.Sleep(rand.N(time.Second))
+	check(t, b.machine.powerCut())
+	close(cut)
+	crowd.Wait()
+	if len(acked) < stormEnough {
+		t.Fatalf("only %d leases before the cut; the machine said:\n%s", len(acked), b.machine.proc)
+	}
+	return acked
+}
+
+// stormEnough is how many leases there have to be before the power is cut.
+const stormEnough = 20
+
+// lease has client n get an address from nothing.
+func (l *load) lease(n uint32) (netip.Addr, error) {
+	offer, err := l.ask(message(n, dhcpv4.MessageTypeDiscover))
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	request := message(n, dhcpv4.MessageTypeRequest)
+	request.UpdateOption(dhcpv4.OptRequestedIPAddress(offer.YourIPAddr))
+	request.UpdateOption(dhcpv4.OptServerIdentifier(offer.ServerIdentifier()))
+	ack, err := l.ask(request)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	addr, ok := netip.AddrFromSlice(ack.YourIPAddr.To4())
+	if ack.MessageType() != dhcpv4.MessageTypeAck || !ok {
+		return netip.Addr{}, fmt.Errorf("client %d heard %v", n, ack.MessageType())
+	}
+	return addr, nil
+}
+
+// remembers has a stranger ask for each of the addresses, who must not get it,
+// and then the client that has it.
+func (b *booted) remembers(t *testing.T, acked map[uint32]netip.Addr) {
+	t.Helper()
+	ns, _, err := b.addLaptop("again", 3)
+	check(t, err)
+	l, err := newLoad(ns)
+	check(t, err)
+	defer l.conn.Close()
+	users := map[netip.Addr]uint32{}
+	for n, addr := range acked {
+		if other, twice := users[addr]; twice {
+			t.Errorf("%v was given to client %d and to client %d", addr, other, n)
+		}
+		users[addr] = n
+		const stranger = 1 << 20
+		if got := l.claims(t, stranger+n, addr); got != dhcpv4.MessageTypeNak {
+			t.Errorf("%v is client %d's; a stranger who asked for it heard %v", addr, n, got)
+		}
+		if got := l.claims(t, n, addr); got != dhcpv4.MessageTypeAck {
+			t.Errorf("client %d has %v, and heard %v", n, addr, got)
+		}
+	}
+}
+
+// claims has client n ask for an address as after a reboot.
+func (l *load) claims(t *testing.T, n uint32, addr netip.Addr) dhcpv4.MessageType {
+	t.Helper()
+	request := message(n, dhcpv4.MessageTypeRequest)
+	request.UpdateOption(dhcpv4.OptRequestedIPAddress(net.IP(addr.AsSlice())))
+	for began := time.Now(); time.Since(began) < patience; { // an emulated machine may be slow
+		if answer, err := l.ask(request); err == nil {
+			return answer.MessageType()
+		}
+	}
+	t.Errorf("client %d asked for %v for %v and was not answered", n, addr, patience)
+	return dhcpv4.MessageTypeNone
+}

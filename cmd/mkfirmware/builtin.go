@@ -1,0 +1,105 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+
+	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
+
+	"leasehold/firmware/image"
+)
+
+// builtin takes a kernel that was built with the initramfs in it, and that is
+// wrapped for the boot loader.
+func (j *job) builtin() error {
+	u, data, rest, err := image.ParseUImage(j.kernel)
+	if err != nil {
+		return fmt.Errorf("-kernel: %w; want what OpenWrt calls the initramfs-kernel", err)
+	}
+	i := j.board.Image
+	comp := map[string]uint8{"uimage-lzma": image.CompLZMA, "uimage-none": image.CompNone}[i.Wrap]
+	for _, c := range []struct {
+		ok   bool
+		what string
+	}{
+		{u.Arch == architectures[j.board.CPU.Arch].number, "is for another CPU"},
+		{u.OS == image.OSLinux && u.Type == image.TypeKernel, "is no Linux kernel"},
+		{u.Comp == comp, "is not packed as the boot loader wants it: " + i.Wrap},
+		{u.Load == i.Load && u.Entry == i.Entry, fmt.Sprintf("is for %#x, entry %#x; the board has %#x and %#x", u.Load, u.Entry, i.Load, i.Entry)},
+	} {
+		if !c.ok {
+			return fmt.Errorf("-kernel: the kernel %s", c.what)
+		}
+	}
+	if err := j.checkRoot(data); err != nil {
+		return err
+	}
+	// What follows is metadata of who built it.
+	return j.finish(j.kernel[:len(j.kernel)-len(rest)])
+}
+
+// checkRoot looks for our initramfs in the kernel. It may be packed so that it
+// cannot be found, so only one that is for another board is a mistake.
+func (j *job) checkRoot(data []byte) error {
+	kernel := data
+	if r, err := lzma.NewReader(bytes.NewReader(data)); err == nil {
+		if b, err := io.ReadAll(r); err == nil {
+			kernel = b
+		}
+	}
+	text := findRoot(kernel)
+	switch {
+	case text == nil:
+		fmt.Fprintln(j.stdout, "warning: no initramfs of leasehold is seen in the kernel: was it built with CONFIG_EXTERNAL_CPIO?")
+	case !bytes.Equal(text, j.text):
+		return fmt.Errorf("-kernel: the initramfs in the kernel is for another board, or an older description; it begins with\n%.200s", text)
+	}
+	return nil
+}
+
+// findRoot returns the description of the board in the initramfs that a kernel
+// has in it, plain or packed with xz, or nil.
+func findRoot(kernel []byte) []byte {
+	for at := range occurrences(kernel, "070701") {
+		if text := image.FileIn(kernel[at:], image.BoardFile); text != nil {
+			return text
+		}
+	}
+	for at := range occurrences(kernel, "\xfd7zXZ\x00") {
+		if text := image.FileIn(unpackXZ(kernel[at:]), image.BoardFile); text != nil {
+			return text
+		}
+	}
+	return nil
+}
+
+// occurrences yields where a magic is, and after the first archive no more: its
+// files begin with the same.
+func occurrences(b []byte, magic string) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		at := bytes.Index(b, []byte(magic))
+		for range 8 {
+			if at < 0 || !yield(at) {
+				return
+			}
+			next := bytes.Index(b[at+1:], []byte(magic))
+			if next < 0 {
+				return
+			}
+			at += 1 + next
+		}
+	}
+}
+
+// unpackXZ unpacks what begins here, whatever follows it.
+func unpackXZ(b []byte) []byte {
+	const most = 64 << 20
+	r, err := xz.ReaderConfig{SingleStream: true}.NewReader(bytes.NewReader(b))
+	if err != nil {
+		return nil
+	}
+	out, _ := io.ReadAll(io.LimitReader(r, most)) // what follows is an error
+	return out
+}

@@ -1,0 +1,299 @@
+package boot
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"leasehold/firmware/config"
+)
+
+// An ending is how the machine is to end.
+type ending struct {
+	cmd  int    // of reboot(2), or handBack
+	why  string // for the console
+	wait time.Duration
+}
+
+// handBack is no reboot, but the console for who was there before us.
+const handBack = 0
+
+const (
+	// untilReboot is how long the console shows why, and how often at most a
+	// router that crashes at every boot does so.
+	untilReboot = 10 * time.Second
+	// untilStopped is how long the router may take to end when told to.
+	untilStopped = 10 * time.Second
+	// untilDumped is how long it may take to say what hangs.
+	untilDumped = 5 * time.Second
+	// pulseLost is how long no pulse may be felt: the loops' own patience is in
+	// the pulse.
+	pulseLost = 4 * pulseEvery
+)
+
+// A keeper starts the router and stays with it.
+type keeper struct {
+	system
+	opt     Options
+	dog     *watchdog
+	board   config.Board
+	signals chan os.Signal
+
+	pid   int
+	said  tail
+	quiet chan struct{} // closed when it has said all
+	beats chan struct{}
+	felt  time.Time // the last pulse; zero: none yet
+}
+
+func newKeeper(s system, opt Options, dog *watchdog, b config.Board) *keeper {
+	k := &keeper{system: s, opt: opt, dog: dog, board: b, signals: make(chan os.Signal, 16), beats: make(chan struct{}, 1)}
+	s.notify(k.signals, unix.SIGTERM, unix.SIGINT, unix.SIGUSR2, unix.SIGHUP, unix.SIGCHLD)
+	// Ctrl-Alt-Del is to be a signal to us, and not a reset.
+	s.reboot(unix.LINUX_REBOOT_CMD_CAD_OFF)
+	return k
+}
+
+// run ends when the machine is to end.
+func (k *keeper) run() ending {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	ready := make(chan error, 1)
+	prepare := func() { ready <- k.network(ctx, k.board) }
+	go prepare()
+	feed := time.NewTicker(k.dog.interval())
+	defer feed.Stop()
+	again := time.NewTimer(0)
+	again.Stop()
+	for {
+		select {
+		case err := <-ready:
+			if err == nil {
+				err = k.startRouter()
+			}
+			if err != nil {
+				k.log.Error("NOT SERVING", "err", err, "again_in", untilNetwork)
+				again.Reset(untilNetwork)
+			}
+		case <-again.C:
+			go prepare()
+		case <-k.beats:
+			k.felt = time.Now()
+		case <-feed.C:
+			if k.hangs(time.Now()) {
+				return k.died("no sign of life from the router; " + k.dump())
+			}
+			k.dog.feed()
+		case sig := <-k.signals:
+			if e, over := k.signalled(sig.(unix.Signal)); over {
+				return e
+			}
+		}
+	}
+}
+
+// hangs reports whether the router has a pulse no more. A router that never had
+// one cannot be judged by it.
+func (k *keeper) hangs(now time.Time) bool {
+	return k.pid != 0 && !k.felt.IsZero() && now.Sub(k.felt) > pulseLost
+}
+
+// signalled does what a signal asks for.
+func (k *keeper) signalled(sig unix.Signal) (e ending, over bool) {
+	switch sig {
+	case unix.SIGCHLD:
+		if status, ended := k.reapAll(); ended {
+			return k.died(describe(status) + ": " + k.lastSaid()), true
+		}
+	case unix.SIGHUP:
+		if k.pid != 0 {
+			k.kill(k.pid, unix.SIGHUP)
+		}
+	case unix.SIGINT:
+		k.stop(unix.SIGTERM, untilStopped)
+		if !k.first {
+			k.dog.release()
+			return ending{cmd: handBack}, true
+		}
+		return ending{cmd: unix.LINUX_REBOOT_CMD_RESTART, why: "Ctrl-Alt-Del"}, true
+	case unix.SIGUSR2: // as poweroff of busybox has it
+		k.stop(unix.SIGTERM, untilStopped)
+		return ending{cmd: unix.LINUX_REBOOT_CMD_POWER_OFF, why: "switched off"}, true
+	default:
+		k.stop(unix.SIGTERM, untilStopped)
+		return ending{cmd: unix.LINUX_REBOOT_CMD_RESTART, why: sig.String()}, true
+	}
+	return ending{}, false
+}
+
+// reapAll buries the dead, who are our children once nobody else is their
+// parent, and reports whether the router is among them.
+func (k *keeper) reapAll() (router unix.WaitStatus, ended bool) {
+	for {
+		pid, status := k.reap()
+		if pid <= 0 {
+			return router, ended
+		}
+		if pid == k.pid {
+			router, ended, k.pid = status, true, 0
+		}
+	}
+}
+
+func describe(s unix.WaitStatus) string {
+	switch {
+	case s.Signaled():
+		return fmt.Sprintf("the router was ended by %v", s.Signal())
+	case s.ExitStatus() != 0:
+		return fmt.Sprintf("the router ended with status %d", s.ExitStatus())
+	}
+	return "the router ended"
+}
+
+// died keeps the last words for the next boot.
+func (k *keeper) died(words string) ending {
+	cfg, _ := k.opt.Load()
+	if err := k.keepWords(cfg.Ring, words); err != nil {
+		k.log.Error("last words not kept", "err", err)
+	}
+	return ending{cmd: unix.LINUX_REBOOT_CMD_RESTART, why: words, wait: untilReboot}
+}
+
+// dump has a router that hangs say where, and ends it.
+func (k *keeper) dump() string {
+	k.stop(unix.SIGQUIT, untilDumped)
+	return k.lastSaid()
+}
+
+// lastSaid is what the router said in the end. What it started may hold the line
+// open.
+func (k *keeper) lastSaid() string {
+	select {
+	case <-k.quiet:
+	case <-time.After(time.Second):
+	}
+	return k.said.String()
+}
+
+// stop ends the router, by force if a signal does not do it in time. One that
+// waits in the kernel, for flash that does not answer, is left behind.
+func (k *keeper) stop(sig unix.Signal, patience time.Duration) {
+	for _, sig := range []unix.Signal{sig, unix.SIGKILL} {
+		if k.pid == 0 {
+			return
+		}
+		k.kill(k.pid, sig)
+		// A SIGCHLD may be lost among others.
+		for began := time.Now(); k.pid != 0 && time.Since(began) < patience; k.reapAll() {
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	if k.pid != 0 {
+		k.log.Error("the router does not end")
+	}
+}
+
+// startRouter says what this is, and starts it.
+func (k *keeper) startRouter() error {
+	k.greet()
+	hear, say, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	feel, beat, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	k.pid, err = k.start(startup{args: k.opt.Router, output: say, pulse: beat})
+	say.Close()
+	beat.Close()
+	if err != nil {
+		hear.Close()
+		feel.Close()
+		return fmt.Errorf("start the router: %w", err)
+	}
+	k.quiet = make(chan struct{})
+	go func() {
+		defer close(k.quiet)
+		k.listen(hear)
+	}()
+	go k.feel(feel)
+	debug.FreeOSMemory() // what it took to get here is not needed again
+	return nil
+}
+
+// listen passes on what the router says.
+func (k *keeper) listen(r io.ReadCloser) {
+	defer r.Close()
+	lines := bufio.NewReader(r)
+	for {
+		line, err := lines.ReadSlice('\n') // a line that is too long comes in pieces
+		if len(line) > 0 {
+			k.said.add(line)
+			k.opt.Console.Write(line)
+		}
+		if err != nil && err != bufio.ErrBufferFull {
+			return
+		}
+	}
+}
+
+func (k *keeper) feel(r io.ReadCloser) {
+	defer r.Close()
+	var buf [16]byte
+	for {
+		if _, err := r.Read(buf[:]); err != nil {
+			return
+		}
+		select {
+		case k.beats <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// greet says in five lines what this is.
+func (k *keeper) greet() {
+	cfg, _ := k.opt.Load()
+	name := k.board.Model
+	if name == "" {
+		name = "a board that it does not know"
+	}
+	wan, page := "left alone", "none"
+	if cfg.WAN.Enabled {
+		wan = cfg.WAN.Device + ", asks for an address by DHCP"
+	}
+	if cfg.Page.Port != 0 {
+		page = fmt.Sprintf("http://%v/", cfg.LAN.Addr.Addr())
+		if cfg.Page.Port != 80 {
+			page = fmt.Sprintf("http://%v:%d/", cfg.LAN.Addr.Addr(), cfg.Page.Port)
+		}
+	}
+	lan := cfg.LAN.Device
+	if ports := strings.Join(k.board.Ports.Bridged, " "); ports != "" {
+		lan += " (" + ports + ")"
+	}
+	fmt.Fprintf(k.opt.Console, "\nleasehold %s on %s\n  LAN   %s, %v to %v by DHCP\n  WAN   %s\n  ring  %s\n  page  %s\n\n",
+		k.opt.Version, name, lan, cfg.LAN.First, cfg.LAN.Last, wan, ringPlace(cfg.Ring), page)
+}
+
+// end is the end of the machine.
+func (s system) end(e ending) {
+	s.log.Warn("the end", "why", e.why, "in", e.wait)
+	time.Sleep(e.wait)
+	unix.Sync()
+	if s.isMount(config.StateDir) {
+		unix.Unmount(s.path(config.StateDir), unix.MNT_DETACH)
+		unix.Sync()
+	}
+	if err := s.reboot(e.cmd); err != nil {
+		s.log.Error("not rebooted", "err", err)
+	}
+}
