@@ -93,11 +93,10 @@ func TestBoardBoots(t *testing.T) {
 			}
 			b.saysBy("side=wan.*msg=bound|msg=bound.*side=wan")
 			b.street.says(provider, 0, "DHCPACK.*"+machineWAN)
-			page, err := run(anna.ns, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/")
-			check(t, err)
-			if !strings.Contains(page, anna.mac) {
-				t.Errorf("anna is not on the page:\n%s", page)
-			}
+			b.eventually("anna on the page", func() bool {
+				page, err := run(anna.ns, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/")
+				return err == nil && strings.Contains(page, anna.mac)
+			})
 			t.Logf("%s: serving %.1f s after power, first lease after %.1f s", name, serving.Seconds(), first.Seconds())
 
 			acked := b.storm(t)
