@@ -23,12 +23,12 @@ mkfirmware = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X ma
 given = $(foreach f,$(1),$(if $($(f)),-$(shell echo $(f) | tr A-Z a-z) $($(f))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check build size bench crash wear fuzz boards image initramfs kernel qemu-test clean go need-test $(ARCHES:%=build/leasehold-%)
+.PHONY: help run test big-endian check build size bench crash wear fuzz boards image initramfs kernel qemu-test clean go need-test $(ARCHES:%=build/leasehold-%)
 
 help: ## this list
 	@echo 'leasehold $(VERSION): DHCP server, DHCP client, lease ring and status page for small routers'
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 go:
 	@command -v $(GO) >/dev/null || { echo 'Go 1.26 or newer is needed: https://go.dev/doc/install'; exit 1; }
@@ -39,6 +39,10 @@ run: go build/leasehold-$(HOST) ## a whole network on this machine, until Ctrl-C
 
 test: go need-test build check ## prove it: unit tests, real DHCP programs in namespaces, every CPU under qemu-user
 	$(GO) test -race -timeout 20m ./...
+
+big-endian: go need-test ## the unit tests of what runs on a router, on big-endian MIPS under qemu-user
+	GOARCH=mips GOMIPS=softfloat CGO_ENABLED=0 $(GO) test -exec qemu-mips ./dhcp/... \
+		$(addprefix ./firmware/,boot config flash/... ring router status)
 
 check: go ## formatting and vet, for both byte orders
 	@unformatted=$$($$($(GO) env GOROOT)/bin/gofmt -l boards cmd dhcp firmware) && test -z "$$unformatted" || { echo "gofmt would change: $$unformatted"; exit 1; }
