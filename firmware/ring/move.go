@@ -57,54 +57,24 @@ func (r *Ring) targets() []int {
 			free = append(free, i)
 		}
 	}
-	var spare *segment
-	if !r.proven && r.current != nil {
-		spare = r.newestIn(free)
-	}
+	torn := !r.proven && r.current != nil // perhaps
 	slices.SortStableFunc(free, func(a, b int) int {
-		return cmp.Or(
-			compareBool(r.slot(a).overlaps(spare), r.slot(b).overlaps(spare)),
-			compareAge(spare != nil, r.ageOf(a), r.ageOf(b)),
-			cmp.Compare(r.erases[a], r.erases[b]),
-			cmp.Compare(r.ageOf(a), r.ageOf(b)),
-		)
+		wear, age := cmp.Compare(r.erases[a], r.erases[b]), cmp.Compare(r.ageOf(a), r.ageOf(b))
+		if torn {
+			return cmp.Or(age, wear)
+		}
+		return cmp.Or(wear, age)
 	})
 	return free
 }
 
-// compareAge puts the oldest first while the story in use may prove to be torn:
-// any newer one may be what is fallen back to.
-func compareAge(on bool, a, b uint64) int {
-	if !on {
-		return 0
-	}
-	return cmp.Compare(a, b)
-}
-
-func compareBool(a, b bool) int {
-	if a == b {
-		return 0
-	}
-	if a {
-		return 1
-	}
-	return -1
-}
-
-// newestIn returns the story to fall back to among those in the slots, or nil.
-func (r *Ring) newestIn(slots []int) (newest *segment) {
-	for _, i := range slots {
-		for _, s := range r.foundIn(i) {
-			if s.age() > newest.age() {
-				newest = s
-			}
-		}
-	}
-	return newest
-}
-
 // ageOf returns the age of the newest story in slot i.
-func (r *Ring) ageOf(i int) (age uint64) { return r.newestIn([]int{i}).age() }
+func (r *Ring) ageOf(i int) (age uint64) {
+	for _, s := range r.foundIn(i) {
+		age = max(age, s.age())
+	}
+	return age
+}
 
 // foundIn returns what is on the device where slot i is.
 func (r *Ring) foundIn(i int) (in []*segment) {
@@ -123,7 +93,7 @@ func (r *Ring) slot(i int) *segment {
 
 // age is the sequence of a segment that tells a story, and 0 for any other.
 func (s *segment) age() uint64 {
-	if s == nil || !s.committed {
+	if !s.committed {
 		return 0
 	}
 	return s.header.sequence

@@ -157,7 +157,7 @@ func (s *store) fit(now time.Time, leases int) {
 	switch {
 	case s.trouble != "":
 		s.tried, s.pause = time.Time{}, 0 // mend will, and have what is found recalled
-	case int64(s.device.Blocks())*int64(s.device.BlockSize()) < size:
+	case s.short():
 		calm := s.calm
 		s.reopen(now)
 		s.calm = s.calm && calm
@@ -168,8 +168,10 @@ func (s *store) fit(now time.Time, leases int) {
 func (s *store) small() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.device != nil && int64(s.device.Blocks())*int64(s.device.BlockSize()) < s.size
+	return s.device != nil && s.short()
 }
+
+func (s *store) short() bool { return int64(s.device.Blocks())*int64(s.device.BlockSize()) < s.size }
 
 const (
 	// mendEvery is how soon what does not work is tried again, at first.
@@ -190,7 +192,9 @@ func (s *store) mend(now time.Time) bool {
 			delete(s.lent, a)
 		}
 	}
-	s.examine(now)
+	if s.trouble == "" {
+		s.examine()
+	}
 	if s.trouble != "" {
 		return s.retry(now)
 	}
@@ -205,10 +209,7 @@ func (s *store) mend(now time.Time) bool {
 
 // examine sees whether the ring is still what was opened: a plain file may have
 // been removed, or something else written to it.
-func (s *store) examine(now time.Time) {
-	if s.trouble != "" {
-		return
-	}
+func (s *store) examine() {
 	err := s.ring.Check()
 	if d, ok := s.device.(interface{ Gone() error }); ok && err == nil {
 		err = d.Gone()
