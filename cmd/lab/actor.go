@@ -87,9 +87,14 @@ func (j *journal) await(ctx context.Context, mark int, pattern string) ([]string
 // A process is a running program in one of the lab's network namespaces.
 type process struct {
 	*journal
-	cmd  *exec.Cmd
-	done chan struct{}
+	cmd   *exec.Cmd
+	done  chan struct{} // closed when it has ended and all that it said was read
+	ended time.Time     // valid once done is closed
 }
+
+// stragglers is how long the last words of a process are waited for: what it
+// started may outlive it and keep its output open.
+const stragglers = 2 * time.Second
 
 // start runs a program in a namespace. It is killed when the lab ends.
 func start(ns string, hear func(string), args ...string) (*process, error) {
@@ -106,10 +111,19 @@ func start(ns string, hear func(string), args ...string) (*process, error) {
 		r.Close()
 		return nil, fmt.Errorf("start %s: %w", args[0], err)
 	}
-	p := &process{newJournal(hear), cmd, make(chan struct{})}
-	go p.readFrom(r)
+	p := &process{journal: newJournal(hear), cmd: cmd, done: make(chan struct{})}
+	read := make(chan struct{})
+	go func() {
+		p.readFrom(r)
+		close(read)
+	}()
 	go func() {
 		cmd.Wait()
+		p.ended = time.Now()
+		select {
+		case <-read:
+		case <-time.After(stragglers):
+		}
 		close(p.done)
 	}()
 	return p, nil
@@ -118,13 +132,13 @@ func start(ns string, hear func(string), args ...string) (*process, error) {
 func (p *process) signal(s syscall.Signal) { p.cmd.Process.Signal(s) }
 
 // end signals the process and those that it started, and waits until it has
-// gone.
+// gone. It returns how long the process itself took.
 func (p *process) end(s syscall.Signal) (time.Duration, error) {
 	began := time.Now()
 	syscall.Kill(-p.cmd.Process.Pid, s)
 	select {
 	case <-p.done:
-		return time.Since(began), nil
+		return p.ended.Sub(began), nil
 	case <-time.After(10 * time.Second):
 		syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 		return 0, fmt.Errorf("%s did not end by %v:\n%s", p.cmd.Path, s, p)

@@ -296,8 +296,10 @@ func TestToolsAreInTheModule(t *testing.T) {
 	}
 	cmd := exec.Command("go", append([]string{"list", "-deps", "-f", "{{with .Error}}{{.}}{{end}}"}, packages...)...)
 	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=mipsle", "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
-		t.Errorf("go list: %v\n%s", err, out)
+	var stderr bytes.Buffer // also says what it downloads
+	cmd.Stderr = &stderr
+	if out, err := cmd.Output(); err != nil || len(bytes.TrimSpace(out)) > 0 {
+		t.Errorf("go list: %v\n%s%s", err, out, stderr.String())
 	}
 }
 
