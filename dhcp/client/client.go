@@ -33,7 +33,11 @@ type Config struct {
 	Hostname  string // option 12; empty: none is sent
 	VendorID  string // option 60; empty: none is sent
 	Broadcast bool   // ask for broadcast answers
-	Last      Last   // held before the reboot, and asked for first; zero: nothing
+	Request   []byte // options to ask for beside those that a Lease has room for
+	// NoClassless keeps to the routers of option 3 and the static routes of 33;
+	// those of 121 and 249 are not asked for, and ignored.
+	NoClassless bool
+	Last        Last // held before the reboot, and asked for first; zero: nothing
 }
 
 // A Step is what the caller is to do next, in field order.

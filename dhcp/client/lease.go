@@ -16,11 +16,14 @@ import (
 
 // A Lease is an address that is ours for some time, and what came with it.
 type Lease struct {
-	Addr    netip.Prefix // zero in a Step: take the old one down
-	Server  netip.Addr   // who granted it
-	Routers []netip.Addr // in order of preference
-	DNS     []netip.Addr // in order of preference
-	Domain  string       // labels of letters, digits and hyphens, or empty
+	Addr   netip.Prefix // zero in a Step: take the old one down
+	Server netip.Addr   // who granted it
+	Routes []Route      // beside that to the network of Addr; none twice
+	DNS    []netip.Addr // in order of preference
+	NTP    []netip.Addr // in order of preference
+	Domain string       // labels of letters, digits and hyphens, or empty
+	Search []string     // more of them for the resolver; Domain is not among them by itself
+	MTU    int          // 576 at least, more than the port can perhaps; 0: not said
 
 	Term time.Duration // dhcp.Infinite: for ever
 	// All counted from when the REQUEST was sent, and zero when the lease does
@@ -36,6 +39,16 @@ func (l *Lease) left(now time.Time) time.Duration {
 		return dhcp.Infinite
 	}
 	return l.Expires.Sub(now)
+}
+
+// Gateway is the router of the default route, if there is one.
+func (l *Lease) Gateway() netip.Addr {
+	for _, r := range l.Routes {
+		if r.Prefix.Bits() == 0 {
+			return r.Gateway
+		}
+	}
+	return netip.Addr{}
 }
 
 // Last is what to remember of l over a reboot.
@@ -179,12 +192,15 @@ func (m *Machine) lease(now, sent time.Time, a answer, server netip.Addr) (*Leas
 		server = a.server
 	}
 	l := &Lease{
-		Addr:    addr,
-		Server:  server,
-		Routers: hosts(a.msg.Router()),
-		DNS:     hosts(a.msg.DNS()),
-		Domain:  domain(a.msg.DomainName()),
-		hop:     a.hop,
+		Addr:   addr,
+		Server: server,
+		Routes: m.routes(a.msg.Options, addr.Addr()),
+		DNS:    hosts(a.msg.DNS()),
+		NTP:    hosts(a.msg.NTPServers()),
+		Domain: domain(a.msg.DomainName()),
+		Search: search(a.msg.Options.Get(dhcpv4.OptionDNSDomainSearchList)),
+		MTU:    mtu(a.msg.Options),
+		hop:    a.hop,
 	}
 	var t1, t2 time.Duration
 	if t1, t2, l.Term = m.times(a.msg); l.Term < dhcp.Infinite {

@@ -25,7 +25,7 @@ func TestLeaseHasWhatTheServerSaid(t *testing.T) {
 	want := &Lease{
 		Addr:    netip.MustParsePrefix("192.0.2.7/20"),
 		Server:  ip("192.0.2.1"),
-		Routers: list(ip("192.0.2.1"), ip("192.0.2.2")),
+		Routes:  list(Route{netip.MustParsePrefix("0.0.0.0/0"), ip("192.0.2.1")}),
 		DNS:     list(ip("198.51.100.53")),
 		Domain:  "isp.example",
 		Term:    time.Hour,

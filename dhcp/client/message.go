@@ -11,17 +11,6 @@ import (
 	"leasehold/dhcp"
 )
 
-// wanted is the parameter request list: what a Lease has room for, and no more.
-var wanted = dhcpv4.OptParameterRequestList(
-	dhcpv4.OptionSubnetMask,
-	dhcpv4.OptionRouter,
-	dhcpv4.OptionDomainNameServer,
-	dhcpv4.OptionDomainName,
-	dhcpv4.OptionIPAddressLeaseTime,
-	dhcpv4.OptionRenewTimeValue,
-	dhcpv4.OptionRebindingTimeValue,
-)
-
 // maxMessage is how long an answer may be (option 57). RFC 2132 does not say
 // whether the IP and UDP headers count; either way 1472 fits into one Ethernet
 // frame.
@@ -49,7 +38,7 @@ func (m *Machine) message(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, opt
 func (m *Machine) query(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, secs uint16, opts ...dhcpv4.Option) *dhcpv4.DHCPv4 {
 	msg := m.message(kind, xid, opts...)
 	msg.NumSeconds = secs
-	msg.Options.Update(wanted)
+	msg.Options.Update(dhcpv4.OptParameterRequestList(m.cfg.asked()...))
 	msg.Options.Update(dhcpv4.OptMaxMessageSize(maxMessage))
 	if m.cfg.Hostname != "" {
 		msg.Options.Update(dhcpv4.OptHostName(m.cfg.Hostname))

@@ -240,10 +240,7 @@ func (w *wan) install(l client.Lease) error {
 		w.resolve(nil, "")
 		return nil
 	}
-	u := link.Uplink{Addr: l.Addr, Metric: w.cfg.Metric}
-	if len(l.Routers) > 0 {
-		u.Gateway = l.Routers[0]
-	}
+	u := link.Uplink{Addr: l.Addr, Gateway: l.Gateway(), Metric: w.cfg.Metric}
 	if err := w.os.setUplink(w.cfg.Device, u); err != nil {
 		return err
 	}
@@ -283,9 +280,7 @@ func (w *wan) publish() {
 	view := status.WAN{Device: w.cfg.Device, State: w.machine.State().String(), Trouble: w.trouble}
 	if l := w.machine.Lease(); l != nil {
 		view.Addr, view.Server, view.DNS, view.Domain = l.Addr, l.Server, l.DNS, l.Domain
-		if len(l.Routers) > 0 {
-			view.Gateway = l.Routers[0]
-		}
+		view.Gateway = l.Gateway()
 		view.Renew, view.Expires = l.Renew, l.Expires
 	}
 	w.board.publish(func(r *status.Report) { r.WAN = view })
