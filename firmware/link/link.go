@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
@@ -47,42 +48,41 @@ func findInterface(ifname string) (*net.Interface, error) {
 
 func (p port) close() { p.conn.Close() }
 
-func (p port) addrs() ([]netip.Prefix, error) {
+func (p port) addrs() ([]rtnetlink.AddressMessage, error) {
 	list, err := p.conn.Address.List()
 	if err != nil {
 		return nil, fmt.Errorf("addresses of %s: %w", p.ifi.Name, err)
 	}
-	var out []netip.Prefix
-	for _, m := range list {
-		if m.Index != uint32(p.ifi.Index) || m.Family != unix.AF_INET {
-			continue
-		}
-		if a, ok := netip.AddrFromSlice(m.Attributes.Local.To4()); ok {
-			out = append(out, netip.PrefixFrom(a, int(m.PrefixLength)))
-		}
-	}
-	return out, nil
+	return slices.DeleteFunc(list, func(m rtnetlink.AddressMessage) bool {
+		return m.Index != uint32(p.ifi.Index) || m.Family != unix.AF_INET || m.Attributes == nil
+	}), nil
+}
+
+// prefix is the address of a message that the kernel sent.
+func prefix(m rtnetlink.AddressMessage) netip.Prefix {
+	a, _ := netip.AddrFromSlice(m.Attributes.Local.To4())
+	return netip.PrefixFrom(a, int(m.PrefixLength))
 }
 
 // message names an address of the port. The kernel takes one without Local for
 // any address of that network.
 func (p port) message(a netip.Prefix) *rtnetlink.AddressMessage {
 	ip := a.Addr().AsSlice()
-	return &rtnetlink.AddressMessage{
+	m := &rtnetlink.AddressMessage{
 		Family:       unix.AF_INET,
 		PrefixLength: uint8(a.Bits()),
 		Scope:        unix.RT_SCOPE_UNIVERSE,
 		Index:        uint32(p.ifi.Index),
 		Attributes:   &rtnetlink.AddressAttributes{Address: ip, Local: ip},
 	}
-}
-
-func (p port) add(a netip.Prefix) error {
-	m := p.message(a)
 	if a.Bits() < 31 {
 		m.Attributes.Broadcast = broadcast(a)
 	}
-	if err := p.conn.Address.New(m); err != nil && !errors.Is(err, unix.EEXIST) {
+	return m
+}
+
+func (p port) add(a netip.Prefix) error {
+	if err := p.conn.Address.New(p.message(a)); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("add %v to %s: %w", a, p.ifi.Name, err)
 	}
 	return nil
@@ -140,107 +140,6 @@ func RemoveAddr(ifname string, a netip.Prefix) error {
 	}
 	defer p.close()
 	return p.remove(a)
-}
-
-// An Uplink is what a port that leads outside is to have.
-type Uplink struct {
-	Addr    netip.Prefix
-	Gateway netip.Addr // invalid: no default route
-	Metric  int        // of the default route
-}
-
-// SetUplink gives an interface exactly one address and one default route, or
-// none where there is no gateway. What an earlier run left behind goes; what is
-// right already is not touched.
-func SetUplink(ifname string, u Uplink) error {
-	p, err := open(ifname)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	if err := p.keepOnly(u.Addr); err != nil {
-		return err
-	}
-	if err := p.add(u.Addr); err != nil {
-		return err
-	}
-	if u.Gateway.IsValid() {
-		if err := p.route(u); err != nil {
-			return err
-		}
-	}
-	return p.keepRoute(u)
-}
-
-// ClearUplink takes every address off an interface, and the default routes.
-func ClearUplink(ifname string) error {
-	p, err := open(ifname)
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	return errors.Join(p.keepOnly(netip.Prefix{}), p.keepRoute(Uplink{}))
-}
-
-func (p port) keepOnly(keep netip.Prefix) error {
-	have, err := p.addrs()
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, a := range have {
-		if a != keep {
-			errs = append(errs, p.remove(a))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// route sets the default route. A gateway outside the address's network, which
-// some providers have, is on the link all the same.
-func (p port) route(u Uplink) error {
-	m := &rtnetlink.RouteMessage{
-		Family:   unix.AF_INET,
-		Table:    unix.RT_TABLE_MAIN,
-		Protocol: unix.RTPROT_DHCP,
-		Type:     unix.RTN_UNICAST,
-		Scope:    unix.RT_SCOPE_UNIVERSE,
-		Attributes: rtnetlink.RouteAttributes{
-			OutIface: uint32(p.ifi.Index),
-			Gateway:  u.Gateway.AsSlice(),
-			Priority: uint32(u.Metric),
-		},
-	}
-	if !u.Addr.Contains(u.Gateway) {
-		m.Flags = unix.RTNH_F_ONLINK
-	}
-	if err := p.conn.Route.Replace(m); err != nil {
-		return fmt.Errorf("default route by %v on %s: %w", u.Gateway, p.ifi.Name, err)
-	}
-	return nil
-}
-
-// keepRoute removes the interface's default routes but for that of u.
-func (p port) keepRoute(u Uplink) error {
-	list, err := p.conn.Route.List()
-	if err != nil {
-		return fmt.Errorf("routes of %s: %w", p.ifi.Name, err)
-	}
-	var errs []error
-	for _, m := range list {
-		at := m.Attributes
-		if m.Family != unix.AF_INET || m.Table != unix.RT_TABLE_MAIN || m.DstLength != 0 || at.OutIface != uint32(p.ifi.Index) {
-			continue
-		}
-		gateway, _ := netip.AddrFromSlice(at.Gateway.To4())
-		if gateway == u.Gateway && at.Priority == uint32(u.Metric) {
-			continue
-		}
-		if err := p.conn.Route.Delete(&m); err != nil && !errors.Is(err, unix.ESRCH) {
-			errs = append(errs, fmt.Errorf("remove default route by %v on %s: %w", gateway, p.ifi.Name, err))
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // WatchCarrier calls changed with whether a cable is in, once at the start and

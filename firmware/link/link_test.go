@@ -129,7 +129,7 @@ func wantRoutes(t *testing.T, ifname string, want ...string) {
 func uplink(addr, gateway string, metric int) Uplink {
 	u := Uplink{Addr: netip.MustParsePrefix(addr), Metric: metric}
 	if gateway != "" {
-		u.Gateway = netip.MustParseAddr(gateway)
+		u.Routes = []Route{{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr(gateway)}}
 	}
 	return u
 }
