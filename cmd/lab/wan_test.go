@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -53,6 +55,101 @@ func (s *street) hasUplink(addr string) {
 	if want := "search isp.example\nnameserver " + ispDNS + "\n"; string(resolv) != want {
 		s.Errorf("resolver file %q; want %q", resolv, want)
 	}
+}
+
+// TestWANSettings: classless routes of which one is on the link, a gateway that
+// only that one leads to, MTU, search list and metric, as dnsmasq has them, are
+// the kernel's; a renewal touches nothing but the lifetime of the address, and of
+// a router that is killed nothing outlives the lease.
+func TestWANSettings(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption device 'wan'\n\toption metric '7'\n")
+	s.provider("1h",
+		"--dhcp-option=option:classless-static-route,198.51.100.1/32,0.0.0.0,0.0.0.0/0,198.51.100.1,10.20.0.0/16,"+ispAddr,
+		"--dhcp-option=option:router,203.0.113.254", "--dhcp-option=option:mtu,1400",
+		"--dhcp-option=option:domain-search,a.example,b.a.example", "--dhcp-option=option:ntp-server,203.0.113.123",
+		"--dhcp-option=option:T1,12")
+	s.on()
+	s.says(s.proc, 0, `msg=bound side=wan`)
+	want := []string{
+		"10.20.0.0/16 via 203.0.113.1 metric 7 mtu 1400", "198.51.100.1 metric 7 mtu 1400",
+		"203.0.113.0/24 metric 7 mtu 1400", "default via 198.51.100.1 metric 7 mtu 1400",
+	}
+	if got := s.routes("wan"); !slices.Equal(got, want) {
+		t.Errorf("routes\n\t%s\nwant\n\t%s", strings.Join(got, "\n\t"), strings.Join(want, "\n\t"))
+	}
+	resolv, err := os.ReadFile(s.resolv())
+	check(t, err)
+	if want := "search a.example b.a.example\nnameserver " + ispDNS + "\n"; string(resolv) != want {
+		t.Errorf("resolver file %q; want %q", resolv, want)
+	}
+	for _, want := range []string{"10.20.0.0/16 by " + ispAddr, ">1400<", "a.example, b.a.example", "203.0.113.123"} {
+		if !strings.Contains(s.page(), want) {
+			t.Errorf("the page does not show %q", want)
+		}
+	}
+
+	monitor := s.spawn(s.router, "stdbuf", "-oL", "ip", "monitor", "address", "route", "link")
+	s.eventually("that ip monitor listens", func() bool {
+		check(t, ip(s.router, "addr replace 127.0.0.9/32 dev lo", "addr del 127.0.0.9/32 dev lo"))
+		return strings.Contains(monitor.String(), "127.0.0.9")
+	})
+	s.says(s.proc, s.proc.mark(), `msg=renewed side=wan`)
+	check(t, ip(s.router, "addr replace 127.0.0.8/32 dev lo"))
+	s.says(monitor, 0, "127.0.0.8")
+	for _, line := range monitor.since(0) {
+		if (strings.Contains(line, "wan") || strings.Contains(line, "203.0.113")) && !strings.Contains(line, "wan    inet 203.0.113.") {
+			t.Errorf("a renewal that changes nothing touched the port: %s", line)
+		}
+	}
+
+	_, err = s.proc.end(syscall.SIGKILL)
+	check(t, err)
+	var links []struct {
+		Info []struct {
+			Life float64 `json:"valid_life_time"`
+		} `json:"addr_info"`
+	}
+	s.json(&links, "-4", "addr", "show", "dev", "wan")
+	if len(links) != 1 || len(links[0].Info) != 1 || links[0].Info[0].Life > 3600 || links[0].Info[0].Life < 3000 {
+		t.Errorf("of a router that was killed the port has %+v; want an address that goes with its lease", links)
+	}
+}
+
+// json runs ip -j in the router's namespace.
+func (s *street) json(to any, args ...string) {
+	s.Helper()
+	out, err := run(s.router, append([]string{"ip", "-j"}, args...)...)
+	check(s.T, err)
+	check(s.T, json.Unmarshal([]byte(out), to))
+}
+
+// routes are those of a port of the router, sorted: "10.0.0.0/8 via 192.0.2.1
+// metric 5 mtu 1400".
+func (s *street) routes(device string) []string {
+	s.Helper()
+	var routes []struct {
+		Dst, Gateway string
+		Metric       int
+		Metrics      []struct{ MTU int }
+	}
+	s.json(&routes, "-4", "route", "show", "dev", device)
+	var list []string
+	for _, r := range routes {
+		line := r.Dst
+		if r.Gateway != "" {
+			line += " via " + r.Gateway
+		}
+		if r.Metric != 0 {
+			line += fmt.Sprintf(" metric %d", r.Metric)
+		}
+		for _, m := range r.Metrics {
+			line += fmt.Sprintf(" mtu %d", m.MTU)
+		}
+		list = append(list, line)
+	}
+	slices.Sort(list)
+	return list
 }
 
 // TestWANLosesWhatExpires: with the ISP gone the router asks it, asks

@@ -9,14 +9,20 @@ import (
 	"strings"
 )
 
-// WriteResolver writes the name servers and the search domain as resolv.conf(5)
-// has them. Readers see the old file or the new one; a file that says the same
-// already is not written again. A domain that would be more than one word of
-// the file is left out.
-func WriteResolver(path string, dns []netip.Addr, domain string) error {
+// WriteResolver writes the name servers and the domains that are searched as
+// resolv.conf(5) has them. Readers see the old file or the new one; a file that
+// says the same already is not written again. A domain that would be more than
+// one word of the file is left out.
+func WriteResolver(path string, dns []netip.Addr, search []string) error {
 	var b bytes.Buffer
-	if domain != "" && !strings.ContainsFunc(domain, notInName) {
-		fmt.Fprintf(&b, "search %s\n", domain)
+	line := "search"
+	for _, domain := range search {
+		if domain != "" && !strings.ContainsFunc(domain, notInName) {
+			line += " " + domain
+		}
+	}
+	if line != "search" {
+		b.WriteString(line + "\n")
 	}
 	for _, a := range dns {
 		fmt.Fprintf(&b, "nameserver %v\n", a)

@@ -20,19 +20,20 @@ func TestWriteResolver(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		dns    []netip.Addr
-		domain string
+		search []string
 		want   string
 	}{
-		{"nothing known", nil, "", ""},
-		{"servers keep their order", addrs("192.0.2.9", "192.0.2.1"), "", "nameserver 192.0.2.9\nnameserver 192.0.2.1\n"},
-		{"the domain is searched", addrs("192.0.2.1"), "isp.example", "search isp.example\nnameserver 192.0.2.1\n"},
-		{"a domain adds no line", addrs("192.0.2.1"), "a\nnameserver 203.0.113.6", "nameserver 192.0.2.1\n"},
-		{"a domain is one word", addrs("192.0.2.1"), "a b", "nameserver 192.0.2.1\n"},
-		{"a domain is ASCII", addrs("192.0.2.1"), "a\u0085b", "nameserver 192.0.2.1\n"},
+		{"nothing known", nil, nil, ""},
+		{"servers keep their order", addrs("192.0.2.9", "192.0.2.1"), nil, "nameserver 192.0.2.9\nnameserver 192.0.2.1\n"},
+		{"the domain is searched", addrs("192.0.2.1"), []string{"isp.example"}, "search isp.example\nnameserver 192.0.2.1\n"},
+		{"several are searched", addrs("192.0.2.1"), []string{"a.example", "", "b c", "d.example"}, "search a.example d.example\nnameserver 192.0.2.1\n"},
+		{"a domain adds no line", addrs("192.0.2.1"), []string{"a\nnameserver 203.0.113.6"}, "nameserver 192.0.2.1\n"},
+		{"a domain is one word", addrs("192.0.2.1"), []string{"a b"}, "nameserver 192.0.2.1\n"},
+		{"a domain is ASCII", addrs("192.0.2.1"), []string{"a\u0085b"}, "nameserver 192.0.2.1\n"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "resolv.conf")
-			if err := WriteResolver(path, tc.dns, tc.domain); err != nil {
+			if err := WriteResolver(path, tc.dns, tc.search); err != nil {
 				t.Fatal(err)
 			}
 			got, err := os.ReadFile(path)
@@ -40,7 +41,7 @@ func TestWriteResolver(t *testing.T) {
 				t.Fatal(err)
 			}
 			if string(got) != tc.want {
-				t.Errorf("WriteResolver(%v, %q) wrote %q; want %q", tc.dns, tc.domain, got, tc.want)
+				t.Errorf("WriteResolver(%v, %q) wrote %q; want %q", tc.dns, tc.search, got, tc.want)
 			}
 		})
 	}
@@ -48,7 +49,7 @@ func TestWriteResolver(t *testing.T) {
 
 func TestWriteResolverIsReadableByAll(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "resolv.conf")
-	if err := WriteResolver(path, addrs("192.0.2.1"), ""); err != nil {
+	if err := WriteResolver(path, addrs("192.0.2.1"), nil); err != nil {
 		t.Fatal(err)
 	}
 	info, err := os.Stat(path)
@@ -64,7 +65,7 @@ func TestWriteResolverUnchangedIsNotWritten(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "resolv.conf")
 	write := func(dns string) os.FileInfo {
 		t.Helper()
-		if err := WriteResolver(path, addrs(dns), "lan"); err != nil {
+		if err := WriteResolver(path, addrs(dns), []string{"lan"}); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(path)
@@ -86,7 +87,7 @@ func TestWriteResolverUnchangedIsNotWritten(t *testing.T) {
 func TestWriteResolverIsAtomic(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "resolv.conf")
 	short, long := addrs("192.0.2.1"), addrs("192.0.2.2", "192.0.2.3", "192.0.2.4")
-	if err := WriteResolver(path, short, ""); err != nil {
+	if err := WriteResolver(path, short, nil); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan struct{})
@@ -97,7 +98,7 @@ func TestWriteResolverIsAtomic(t *testing.T) {
 			if i%2 == 0 {
 				dns = long
 			}
-			if err := WriteResolver(path, dns, ""); err != nil {
+			if err := WriteResolver(path, dns, nil); err != nil {
 				t.Error(err)
 			}
 		}
@@ -121,14 +122,14 @@ func TestWriteResolverIsAtomic(t *testing.T) {
 func TestWriteResolverFailureLeavesTheOldFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "no", "resolv.conf")
-	if err := WriteResolver(path, addrs("192.0.2.1"), ""); err == nil {
+	if err := WriteResolver(path, addrs("192.0.2.1"), nil); err == nil {
 		t.Error("WriteResolver in a directory that is not there = nil; want an error")
 	}
 	path = filepath.Join(dir, "resolv.conf")
 	if err := os.Mkdir(path, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteResolver(path, addrs("192.0.2.1"), ""); err == nil {
+	if err := WriteResolver(path, addrs("192.0.2.1"), nil); err == nil {
 		t.Error("WriteResolver over a directory = nil; want an error")
 	}
 	left, err := os.ReadDir(dir)

@@ -45,6 +45,8 @@ type house struct {
 	breaks   map[string]func()                   // called by the platform function of that name; may panic
 	isp      func(dhcp.Datagram) []dhcp.Datagram // answers what the WAN port sends
 
+	routesErr error // of setUplink
+
 	reload chan struct{}
 	stop   context.CancelFunc
 	ended  chan error
@@ -253,19 +255,37 @@ func (h *house) platform() platform {
 		},
 		setUplink: func(device string, u link.Uplink) error {
 			h.breakable("setUplink")
-			h.did("%s is %v by %v metric %d", device, u.Addr, u.Gateway, u.Metric)
-			return h.find(device)
+			h.did("%s", uplinkText(device, u))
+			return cmp.Or(h.find(device), h.routesErr)
 		},
 		clearUplink: func(device string) error {
 			h.did("%s is down", device)
 			return nil
 		},
 		watchCarrier: h.watchCarrier,
-		writeResolver: func(path string, dns []netip.Addr, domain string) error {
-			h.did("%s: %v %s", path, dns, domain)
+		writeResolver: func(path string, dns []netip.Addr, search []string) error {
+			h.did("%s: %v %s", path, dns, strings.Join(search, " "))
 			return nil
 		},
 	}
+}
+
+// uplinkText is "wan is 203.0.113.7/24 by 203.0.113.1 metric 0", with what else
+// there is.
+func uplinkText(device string, u link.Uplink) string {
+	var gateway netip.Addr
+	var more string
+	for _, r := range u.Routes {
+		if r.To.Bits() == 0 {
+			gateway = r.Via
+		} else {
+			more += fmt.Sprintf(", %v by %v", r.To, r.Via)
+		}
+	}
+	if u.MTU != 0 {
+		more += fmt.Sprintf(", MTU %d", u.MTU)
+	}
+	return fmt.Sprintf("%s is %v by %v metric %d%s", device, u.Addr, gateway, u.Metric, more)
 }
 
 func (h *house) watchCarrier(ctx context.Context, _ string, changed func(bool)) error {

@@ -44,7 +44,7 @@ type platform struct {
 	setUplink     func(ifname string, u link.Uplink) error
 	clearUplink   func(ifname string) error
 	watchCarrier  func(ctx context.Context, ifname string, changed func(up bool)) error
-	writeResolver func(path string, dns []netip.Addr, domain string) error
+	writeResolver func(path string, dns []netip.Addr, search []string) error
 }
 
 var linux = platform{

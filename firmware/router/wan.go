@@ -3,6 +3,7 @@ package router
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -232,21 +233,45 @@ func (w *wan) probe(ctx context.Context, a netip.Addr, probed chan<- probeResult
 }
 
 // install makes the port have the lease, or nothing where l has no address. A
-// port that cannot be cleared is gone, or soon will be; that is no error.
+// port that cannot be cleared is gone, or soon will be; that is no error. Nor is
+// a route that the kernel does not take: the address is worth more.
 func (w *wan) install(l client.Lease) error {
 	w.trouble = ""
 	if !l.Addr.IsValid() {
 		w.check(w.os.clearUplink(w.cfg.Device))
-		w.resolve(nil, "")
+		w.resolve(nil, nil)
 		return nil
 	}
-	u := link.Uplink{Addr: l.Addr, Gateway: l.Gateway(), Metric: w.cfg.Metric}
-	if err := w.os.setUplink(w.cfg.Device, u); err != nil {
+	err := w.os.setUplink(w.cfg.Device, w.uplink(l))
+	if err != nil && !errors.Is(err, link.ErrRoutes) {
 		return err
 	}
-	w.resolve(l.DNS, l.Domain)
+	w.check(err)
+	w.resolve(l.DNS, searched(l))
 	w.remember(l.Last())
 	return nil
+}
+
+// uplink is what the port is to have for a lease. The kernel keeps the address
+// for no longer than that lasts, whatever becomes of us.
+func (w *wan) uplink(l client.Lease) link.Uplink {
+	u := link.Uplink{Addr: l.Addr, Metric: w.cfg.Metric, MTU: l.MTU}
+	if !l.Expires.IsZero() {
+		u.Valid = time.Until(l.Expires)
+	}
+	for _, r := range l.Routes {
+		u.Routes = append(u.Routes, link.Route{To: r.Prefix, Via: r.Gateway})
+	}
+	return u
+}
+
+// searched is where names without a dot are looked for: the list that was made
+// for that, or else the provider's own domain.
+func searched(l client.Lease) []string {
+	if len(l.Search) > 0 || l.Domain == "" {
+		return l.Search
+	}
+	return []string{l.Domain}
 }
 
 // remember keeps what the next boot will ask for. A renewal changes nothing of
@@ -258,14 +283,14 @@ func (w *wan) remember(last client.Last) {
 }
 
 // resolve writes the resolver file: the owner's name servers first.
-func (w *wan) resolve(learned []netip.Addr, domain string) {
+func (w *wan) resolve(learned []netip.Addr, search []string) {
 	dns := w.cfg.DNS
 	if w.cfg.PeerDNS {
 		dns = slices.Concat(dns, learned)
 	} else {
-		domain = ""
+		search = nil
 	}
-	w.check(w.os.writeResolver(w.cfg.ResolvFile, dns, domain))
+	w.check(w.os.writeResolver(w.cfg.ResolvFile, dns, search))
 	w.resolvers(dns)
 }
 
@@ -279,9 +304,12 @@ func (w *wan) check(err error) {
 func (w *wan) publish() {
 	view := status.WAN{Device: w.cfg.Device, State: w.machine.State().String(), Trouble: w.trouble}
 	if l := w.machine.Lease(); l != nil {
-		view.Addr, view.Server, view.DNS, view.Domain = l.Addr, l.Server, l.DNS, l.Domain
-		view.Gateway = l.Gateway()
+		view.Addr, view.Server, view.Gateway, view.MTU = l.Addr, l.Server, l.Gateway(), l.MTU
+		view.DNS, view.Domain, view.Search, view.NTP = l.DNS, l.Domain, l.Search, l.NTP
 		view.Renew, view.Expires = l.Renew, l.Expires
+		for _, r := range l.Routes {
+			view.Routes = append(view.Routes, status.Route{To: r.Prefix, Via: r.Gateway})
+		}
 	}
 	w.board.publish(func(r *status.Report) { r.WAN = view })
 }

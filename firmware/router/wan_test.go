@@ -16,6 +16,7 @@ import (
 
 	"leasehold/dhcp"
 	"leasehold/firmware/config"
+	"leasehold/firmware/link"
 )
 
 // A provider answers the WAN port.
@@ -23,6 +24,7 @@ type provider struct {
 	addr netip.Addr
 	term time.Duration
 	dns  []net.IP
+	more []dhcpv4.Option // in every answer
 
 	mu     sync.Mutex
 	silent bool
@@ -84,6 +86,9 @@ func (p *provider) says(kind dhcpv4.MessageType, to dhcp.Datagram) dhcp.Datagram
 			dhcpv4.OptDomainName("isp.example"),
 		),
 	}
+	for _, o := range p.more {
+		m.UpdateOption(o)
+	}
 	return dhcp.Datagram{
 		Msg: m, HW: dhcp.HWAddr{2, 0, 0, 0, 0xee, 1},
 		From: netip.MustParseAddrPort("203.0.113.2:67"), To: netip.AddrPortFrom(dhcp.Broadcast, dhcp.ClientPort),
@@ -118,6 +123,43 @@ func TestWANIsSetUp(t *testing.T) {
 		for _, want := range []string{"BOUND", "203.0.113.7/24", "203.0.113.1", "203.0.113.2", "203.0.113.53", "isp.example", "Renews</dt><dd>in 2", "Ends</dt><dd>in 59 min", "WAN: bound to 203.0.113.7"} {
 			h.pageHas(want)
 		}
+	})
+}
+
+// Everything that came with the lease is on the port or on the page.
+func TestWANSettings(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.connect(time.Hour)
+		p.more = []dhcpv4.Option{
+			dhcpv4.OptGeneric(dhcpv4.OptionClasslessStaticRoute, []byte{8, 10, 203, 0, 113, 9, 0, 203, 0, 113, 8}),
+			dhcpv4.OptGeneric(dhcpv4.OptionInterfaceMTU, []byte{5, 120}),
+			dhcpv4.OptGeneric(dhcpv4.OptionDNSDomainSearchList, []byte("\x01a\x07example\x00\x01b\xc0\x02")),
+			dhcpv4.OptNTPServers(net.IP{203, 0, 113, 123}),
+		}
+		h.boot()
+		h.look()
+		time.Sleep(5 * time.Second)
+		h.wants("wan: DISCOVER", "wan: REQUEST requested 203.0.113.7",
+			"wan is 203.0.113.7/24 by 203.0.113.8 metric 0, 10.0.0.0/8 by 203.0.113.9, MTU 1400",
+			"/tmp/resolv.conf: [203.0.113.53] a.example b.example", "program")
+		for _, want := range []string{"10.0.0.0/8 by 203.0.113.9", ">1400<", "a.example, b.example", "203.0.113.123", "isp.example"} {
+			h.pageHas(want)
+		}
+	})
+}
+
+// A route that the kernel does not take costs neither the address nor the
+// resolvers.
+func TestWANWithoutARoute(t *testing.T) {
+	live(t, func(h *house) {
+		h.routesErr = fmt.Errorf("%w of wan: add 10.0.0.0/8: no", link.ErrRoutes)
+		h.bound(time.Hour)
+		if got := h.look("wan: "); !slices.Contains(got, wanUp) || !slices.Contains(got, resolvUp) {
+			t.Errorf("the router did %q", got)
+		}
+		h.notLogged("wan stopped")
+		h.pageHas("<p class=bad>routes of wan: add 10.0.0.0/8: no")
+		h.pageHas("203.0.113.7/24")
 	})
 }
 

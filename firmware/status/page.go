@@ -70,6 +70,27 @@ func (p *page) field(name, value string) {
 	p.raw("<dt>", name, "</dt><dd>", esc(value), "</dd>\n")
 }
 
+// known is a field that is left out where there is nothing to say.
+func (p *page) known(name, value string) {
+	if value != "" {
+		p.field(name, value)
+	}
+}
+
+// ways lists routes but for the default one, which stands as the gateway.
+func ways(routes []Route) string {
+	var words []string
+	for _, r := range routes {
+		switch {
+		case !r.Via.IsValid():
+			words = append(words, r.To.String()+" on the link")
+		case r.To.Bits() > 0:
+			words = append(words, fmt.Sprintf("%v by %v", r.To, r.Via))
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
 func (p *page) trouble(why string) {
 	if why != "" {
 		p.raw("<p class=bad>", esc(why), "</p>\n")
@@ -104,9 +125,15 @@ func (p *page) wan(w WAN) {
 	if w.Addr.IsValid() {
 		p.field("Address", w.Addr.String())
 		p.field("Gateway", orNone(w.Gateway))
+		p.known("Routes", ways(w.Routes))
+		if w.MTU != 0 {
+			p.field("MTU", fmt.Sprint(w.MTU))
+		}
 		p.field("Name servers", join(w.DNS))
-		if w.Domain != "" {
-			p.field("Domain", w.Domain)
+		p.known("Domain", w.Domain)
+		p.known("Searched", strings.Join(w.Search, ", "))
+		if len(w.NTP) > 0 {
+			p.field("Time servers", join(w.NTP))
 		}
 		p.field("Granted by", orNone(w.Server))
 		p.field("Renews", p.in(w.Renew))

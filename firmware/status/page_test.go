@@ -83,6 +83,12 @@ func goldens() map[string]*Report {
 	renewing := example()
 	renewing.WAN.State, renewing.WAN.Renew, renewing.WAN.Expires = "RENEWING", in(-time.Minute), time.Time{}
 	renewing.WAN.DNS, renewing.WAN.Gateway = nil, netip.Addr{}
+	renewing.WAN.MTU, renewing.WAN.Search = 1492, []string{"a.example", "b.example"}
+	renewing.WAN.NTP = []netip.Addr{netip.MustParseAddr("203.0.113.123")}
+	renewing.WAN.Routes = []Route{
+		{To: netip.MustParsePrefix("0.0.0.0/0")},
+		{To: netip.MustParsePrefix("10.0.0.0/8"), Via: netip.MustParseAddr("203.0.113.9")},
+	}
 	renewing.Ring.Damaged, renewing.Ring.Pace = 2, 0
 	worn := example()
 	worn.Ring.Bad, worn.Ring.Pace = 1, 0.2

@@ -55,11 +55,21 @@ type WAN struct {
 	Trouble string
 	Addr    netip.Prefix // invalid: none
 	Gateway netip.Addr
+	Routes  []Route // the default one among them
+	MTU     int     // 0: the port's own
 	Server  netip.Addr
 	DNS     []netip.Addr
 	Domain  string
+	Search  []string
+	NTP     []netip.Addr
 	Renew   time.Time
 	Expires time.Time // zero: never
+}
+
+// A Route is the way to a network.
+type Route struct {
+	To  netip.Prefix
+	Via netip.Addr // invalid: its hosts are on the link
 }
 
 // Ring is the health of the store.
