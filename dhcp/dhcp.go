@@ -40,6 +40,10 @@ func (a HWAddr) String() string { return net.HardwareAddr(a[:]).String() }
 // IsUnicast reports whether a can be one station's address.
 func (a HWAddr) IsUnicast() bool { return a != HWAddr{} && a[0]&1 == 0 }
 
+// IsLocal reports whether a was made up by its machine and not by the maker of
+// its card: phones take one at random for each network.
+func (a HWAddr) IsLocal() bool { return a[0]&2 != 0 }
+
 // ClientHW is the hardware address in a message's chaddr field, and false when
 // the client's link is not Ethernet.
 func ClientHW(m *dhcpv4.DHCPv4) (HWAddr, bool) {

@@ -82,7 +82,7 @@ func TestClientsRelease(t *testing.T) {
 // 4.1); to one that says it cannot take that, broadcast.
 func TestUnicastWithoutARP(t *testing.T) {
 	t.Parallel()
-	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\n")
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\nconfig dnsmasq\n\toption noping '1'\n")
 	check(t, usedRing(s.ring())) // so that it need not ask who uses the address
 	s.on()
 	plain := s.laptop("plain", 1, udhcpc{})

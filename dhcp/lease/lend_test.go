@@ -228,7 +228,7 @@ func TestSilenceIsForTheClientThatItWasAskedFor(t *testing.T) {
 	silent(0, 2, false) // it may have been client 1 that was asked about
 	c.Silent(ip("10.0.0.1"), id(2), at(time.Minute))
 	silent(0, 2, true)
-	c.Seize(at(0), ip("10.0.0.1"), id(2), at(time.Second))
+	c.Seize(at(0), ip("10.0.0.1"), id(2), hw(9), at(time.Second))
 	silent(time.Second, 2, false)
 }
 
@@ -262,7 +262,7 @@ func TestSeize(t *testing.T) {
 			if s := c.slots[ip("10.0.0.1")]; s != nil {
 				before = s.State
 			}
-			if got := c.Seize(at(0), ip("10.0.0.1"), id(1), at(time.Hour)); got != test.want {
+			if got := c.Seize(at(0), ip("10.0.0.1"), id(1), hw(9), at(time.Hour)); got != test.want {
 				t.Fatalf("Seize = %v; want %v", got, test.want)
 			}
 			if s := c.slots[ip("10.0.0.1")]; !test.want && s.State != before {
@@ -287,7 +287,7 @@ func TestSeize(t *testing.T) {
 func TestSeizedAddressesAreOutOfUseHoweverMany(t *testing.T) {
 	c := newTable(t, pool("10.0.0.1", "10.0.0.40"))
 	for n := 1; n < 40; n++ {
-		c.Seize(at(0), ip(fmt.Sprintf("10.0.0.%d", n)), id(1), at(time.Hour))
+		c.Seize(at(0), ip(fmt.Sprintf("10.0.0.%d", n)), id(1), hw(n), at(time.Hour))
 	}
 	c.Hold(at(0), ip("10.0.0.40"), id(1), at(time.Minute))
 	c.Decline(at(0), ip("10.0.0.40"), id(1), at(time.Hour))

@@ -221,7 +221,7 @@ func (m *model) probe(who dhcp.ID) {
 	h, offered := m.held[a]
 	others := ok && p.id != who && m.now.Before(p.until) || offered && h.id != who && m.now.Before(h.until)
 	own := ok && p.id == who && p.told && m.now.Before(p.until)
-	if m.Seize(m.now, a, who, m.now.Add(time.Hour)) {
+	if m.Seize(m.now, a, who, hw(m.IntN(3)), m.now.Add(time.Hour)) {
 		if others || own {
 			m.Errorf("%v taken out of use for %v; it was %+v's", a, who, p)
 		}

@@ -5,6 +5,11 @@
 // be durable is a Binding, and the caller stores it before it calls Bind. A
 // binding that has ended keeps its slot, so that the client finds its address
 // again until somebody else needs it.
+//
+// Where a pool gets tight, who comes and goes gives way to who belongs there. A
+// client that came back after a day, or after a reboot, is a regular: strangers
+// get what was never used, then what strangers have left, and the last sixteenth
+// of the pool waits for the regulars that are away.
 package lease
 
 import (
@@ -13,6 +18,7 @@ import (
 	"hash/fnv"
 	"iter"
 	"net/netip"
+	"slices"
 	"time"
 
 	"leasehold/dhcp"
@@ -47,18 +53,23 @@ func (s State) String() string {
 type Slot struct {
 	Binding // the holder, or the last one; without an ID there was none
 	State   State
-	Until   time.Time // when the State ends and the address is free
-	Heard   bool      // the holder was heard since we started
-	Kept    bool      // the Binding is on flash as it stands here
+	Until   time.Time   // when the State ends and the address is free
+	Heard   bool        // the holder was heard since we started
+	Kept    bool        // the Binding is on flash as it stands here
+	User    dhcp.HWAddr // who was found using it while it is Declined; zero: not known
 
 	offered  dhcp.ID   // to whom, while Offered
 	promised time.Time // while Offered or Bound: the client may be told until then that it is Bound
-	granted  time.Time // while Bound: the holder was told that the address is its own until then
+	granted  time.Time // the holder was told that the address is its own until then, or gave it back then
+	since    time.Time // when the holder was first heard
+	regular  bool      // the holder came back after a day, or after a reboot
+	suspect  bool      // was found in use, and nobody has asked since
 	silent   time.Time // until then nobody but the prober is taken to use the address, since nobody else answered for it
 	prober   dhcp.ID   // for whom it was asked
 	answered bool      // somebody answered for it when another wanted it
 	record   dhcp.ID   // whose binding of the address is on flash: the last holder's still, while it is lent to another
-	index    int       // in Table.due, or -1
+	pile     *pile     // Table.busy or Table.idle; nil: the pool does not have it
+	index    int       // in pile
 }
 
 // free reports whether the slot's address could be given to id.
@@ -78,6 +89,7 @@ func (s *Slot) free(now time.Time, id dhcp.ID) bool {
 type Pool struct {
 	First, Last netip.Addr
 	Except      map[netip.Addr]bool // the router's own and the reserved ones
+	Sequential  bool                // a new client gets the first address that was never used
 }
 
 // Contains reports whether the pool gives a to anyone who asks.
@@ -93,63 +105,80 @@ func (p Pool) Size() int {
 	return int(number(p.Last)-number(p.First)) + 1
 }
 
+// capacity is how many addresses the pool may give.
+func (p Pool) capacity() int {
+	n := p.Size()
+	for a := range p.Except {
+		if p.Except[a] && a.Is4() && !a.Less(p.First) && !p.Last.Less(a) {
+			n--
+		}
+	}
+	return max(n, 0)
+}
+
 // A Table maps addresses to clients. It belongs to one goroutine.
 type Table struct {
 	pool   Pool
+	size   int        // how many addresses it may give
 	cursor netip.Addr // every address of the pool before it has a slot
 
 	slots    map[netip.Addr]*Slot
-	byID     map[dhcp.ID]*Slot // the slot in which the client is the holder or was the last one
-	offers   map[dhcp.ID]*Slot // the slot that is held for the client
-	records  map[dhcp.ID]*Slot // the slot of which flash says, last, that it is the client's
-	due      byUntil           // the slots of the pool, the first to become free on top
-	declined []*Slot           // in the order in which they were declined
-	recalled []*Slot           // in the order in which they were; some have been heard since
+	byID     map[dhcp.ID]*Slot   // the slot in which the client is the holder or was the last one
+	offers   map[dhcp.ID]*Slot   // the slot that is held for the client
+	records  map[dhcp.ID]*Slot   // the slot of which flash says, last, that it is the client's
+	busy     pile                // the slots of the pool that are somebody's, the first to become free on top
+	idle     pile                // and those that are nobody's, the first to be given to another on top
+	declined []*Slot             // in the order in which they were
+	users    map[dhcp.HWAddr]int // how many addresses are out of use because of each
+	recalled []*Slot             // in the order in which they were; some have been heard since
 }
 
 // NewTable returns an empty table.
 func NewTable(p Pool) *Table {
-	return &Table{
-		pool:    p,
-		cursor:  p.First,
+	t := &Table{
 		slots:   map[netip.Addr]*Slot{},
 		byID:    map[dhcp.ID]*Slot{},
 		offers:  map[dhcp.ID]*Slot{},
 		records: map[dhcp.ID]*Slot{},
+		users:   map[dhcp.HWAddr]int{},
 	}
+	t.SetPool(p)
+	return t
 }
 
 // SetPool changes which addresses Pick may choose. Bindings stay as they are.
 func (t *Table) SetPool(p Pool) {
-	t.pool = p
+	t.pool, t.size = p, p.capacity()
 	t.cursor = p.First
-	t.due = nil
+	t.busy, t.idle = pile{before: freeFirst}, pile{before: goneFirst}
 	for _, s := range t.slots {
-		t.enqueue(s)
+		s.pile = nil
+		t.place(s)
 	}
 }
 
 // Pick chooses an address for a client in the order of RFC 2131, section 4.3.1:
 // the one it has or had, the one it was offered, the one it wants, a new one. A
 // new one is looked for first where the client's identity points, so that it
-// would be found again if all records were lost; then among those that were
-// never used; then the one that has been free for the longest time.
+// would be found again if all records were lost, unless the pool is Sequential;
+// then among those that were never used; then the one that has been idle for the
+// longest time, those of regulars last.
 func (t *Table) Pick(now time.Time, id dhcp.ID, want netip.Addr) (netip.Addr, bool) {
 	for _, s := range []*Slot{t.byID[id], t.offers[id]} {
 		if s != nil && t.pool.Contains(s.Addr) && s.free(now, id) {
 			return s.Addr, true
 		}
 	}
-	if t.pool.Contains(want) && t.Free(now, want, id) {
+	if t.pool.Contains(want) && t.Free(now, want, id) && !t.Withheld(now, want, id) {
 		return want, true
 	}
-	if a, ok := t.pickByHash(id); ok {
+	if a, ok := t.pickByHash(id); ok && !t.pool.Sequential {
 		return a, true
 	}
 	if a, ok := t.pickUnused(); ok {
 		return a, true
 	}
-	return t.pickOldest(now)
+	return t.pickIdle(now, id)
 }
 
 const hashTries = 16
@@ -181,11 +210,53 @@ func (t *Table) pickUnused() (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
-func (t *Table) pickOldest(now time.Time) (netip.Addr, bool) {
-	if len(t.due) == 0 || now.Before(t.due[0].Until) {
+func (t *Table) pickIdle(now time.Time, id dhcp.ID) (netip.Addr, bool) {
+	t.tidy(now)
+	if len(t.idle.slots) == 0 || t.Withheld(now, t.idle.slots[0].Addr, id) {
 		return netip.Addr{}, false
 	}
-	return t.due[0].Addr, true
+	return t.idle.slots[0].Addr, true
+}
+
+const (
+	// regularAfter is how long after its first lease a client has to come back to
+	// be a regular: who makes up a new hardware address every day does not.
+	regularAfter = 24 * time.Hour
+	// regularShare is the part of the pool that waits for regulars that are away,
+	// regularAbsence how long it does.
+	regularShare   = 16
+	regularAbsence = 30 * 24 * time.Hour
+)
+
+// Withheld reports whether a waits for a regular that is away: the client is
+// none, and only addresses of such are left, no more than are kept for them.
+func (t *Table) Withheld(now time.Time, a netip.Addr, id dhcp.ID) bool {
+	s := t.slots[a]
+	if s == nil || !s.regular || s.ID == id || t.offers[id] == s || !now.Before(s.granted.Add(regularAbsence)) || t.Regular(id) {
+		return false
+	}
+	left, _ := t.Room(now)
+	return left == 0
+}
+
+// Withholds reports whether the pool has addresses left, but none for the client.
+func (t *Table) Withholds(now time.Time, id dhcp.ID) bool {
+	t.tidy(now)
+	return len(t.idle.slots) > 0 && t.Withheld(now, t.idle.slots[0].Addr, id)
+}
+
+// Regular reports whether the client came back after a day, or after a reboot.
+func (t *Table) Regular(id dhcp.ID) bool {
+	s := t.byID[id]
+	return s != nil && s.regular
+}
+
+// Room is how many addresses of the pool a stranger may still get, and how many
+// it might in an empty one: all but those that are kept for regulars.
+func (t *Table) Room(now time.Time) (left, all int) {
+	t.tidy(now)
+	all = t.size - t.size/regularShare
+	return max(all-len(t.busy.slots), 0), all
 }
 
 // Contains reports whether the pool gives a to anyone who asks.
@@ -248,8 +319,7 @@ func (t *Table) Promised(now time.Time, a netip.Addr) dhcp.ID {
 func (t *Table) Unhold(now time.Time, id dhcp.ID) {
 	if s := t.offers[id]; s != nil && !now.Before(s.promised) {
 		t.unlist(s)
-		s.State = Free
-		t.setUntil(s, time.Time{})
+		t.setFree(s, time.Time{})
 	}
 }
 
@@ -260,8 +330,16 @@ func (t *Table) Unhold(now time.Time, id dhcp.ID) {
 // had another one, becomes free.
 func (t *Table) Bind(now time.Time, b Binding) {
 	s := t.bind(now, b, now.Add(b.Grant))
-	s.Heard = true
+	t.heard(now, s)
 	t.keep(s)
+}
+
+// heard notes that the holder was, and when it is a regular.
+func (t *Table) heard(now time.Time, s *Slot) {
+	if rebooted := s.Kept && !s.Heard; rebooted || now.Sub(s.since) >= regularAfter {
+		s.regular = true
+	}
+	s.Heard = true
 }
 
 // Lend is Bind for a binding that is not on flash. A record of the same client
@@ -274,7 +352,8 @@ func (t *Table) Lend(now time.Time, b Binding) {
 		b.Grant = grant
 	}
 	s := t.bind(now, b, now.Add(b.Grant))
-	s.Heard, s.Kept = true, kept
+	t.heard(now, s)
+	s.Kept = kept
 }
 
 // Recorded returns the address that the client would have after a power cut.
@@ -321,6 +400,14 @@ func (t *Table) PickUnheard(now time.Time) (netip.Addr, bool) {
 // Answered notes that somebody is there where PickUnheard hoped for nobody.
 func (t *Table) Answered(a netip.Addr) { t.slot(a).answered = true }
 
+// Recent reports whether the client holds a, or did not long ago.
+func (t *Table) Recent(now time.Time, a netip.Addr, id dhcp.ID) bool {
+	s := t.slots[a]
+	return s != nil && s.ID == id && now.Before(s.granted.Add(recently))
+}
+
+const recently = 24 * time.Hour
+
 // Using reports whether the client was heard since we started, and told that a
 // is its own until some time to come.
 func (t *Table) Using(now time.Time, a netip.Addr, id dhcp.ID) bool {
@@ -338,7 +425,13 @@ func (t *Table) Heard(now time.Time, a netip.Addr) bool {
 // that one does; until then that is taken to hold.
 func (t *Table) Silent(a netip.Addr, id dhcp.ID, until time.Time) {
 	s := t.slot(a)
-	s.silent, s.prober = until, id
+	s.silent, s.prober, s.suspect = until, id, false
+}
+
+// Suspect reports whether a was found in use, and nobody has asked since.
+func (t *Table) Suspect(a netip.Addr) bool {
+	s := t.slots[a]
+	return s != nil && s.suspect
 }
 
 // IsSilent reports whether a is taken to be used by nobody but the client.
@@ -354,14 +447,22 @@ func (t *Table) bind(now time.Time, b Binding, until time.Time) *Slot {
 	}
 	t.unlist(s)
 	t.Unhold(now, b.ID)
-	if old := t.byID[b.ID]; old != nil && old != s {
+	old := t.byID[b.ID]
+	switch {
+	case old == nil:
+		s.since, s.regular = now, false
+	case old != s:
+		s.since, s.regular = old.since, old.regular
 		t.forget(old)
 	}
 	if t.byID[s.ID] == s {
 		delete(t.byID, s.ID)
 	}
+	if s.ID != b.ID {
+		s.Heard, s.Kept = false, false
+	}
 	s.Binding, s.State = b, Bound
-	s.promised, s.granted = time.Time{}, until
+	s.promised, s.granted, s.suspect = time.Time{}, until, false
 	t.byID[b.ID] = s
 	t.setUntil(s, until)
 	return s
@@ -382,10 +483,12 @@ func (t *Table) forget(s *Slot) {
 		delete(t.byID, s.ID)
 	}
 	s.Binding, s.Kept = Binding{Addr: s.Addr}, false
+	s.granted, s.regular = time.Time{}, false
 	if s.State == Bound {
-		s.State, s.promised = Free, time.Time{}
-		t.setUntil(s, time.Time{})
+		s.promised = time.Time{}
+		t.setFree(s, time.Time{})
 	}
+	t.place(s)
 }
 
 // Release ends the client's binding of a and reports whether there was one. The
@@ -395,8 +498,8 @@ func (t *Table) Release(now time.Time, a netip.Addr, id dhcp.ID) bool {
 	if s == nil || s.State != Bound || s.ID != id || now.Before(s.promised) {
 		return false
 	}
-	s.State = Free
-	t.setUntil(s, now)
+	s.granted = now
+	t.setFree(s, now)
 	return true
 }
 
@@ -410,13 +513,12 @@ func (t *Table) Decline(now time.Time, a netip.Addr, id dhcp.ID, until time.Time
 	if s == nil || now.Before(s.promised) || !(s.State == Bound && s.ID == id || s.State == Offered && s.offered == id) {
 		return false
 	}
-	t.quarantine(s, until)
+	t.quarantine(now, s, until)
 	t.declined = append(t.declined, s)
-	if len(t.declined) > max(1, t.pool.Size()/4) {
+	if len(t.declined) > t.quarter() {
 		first := t.declined[0]
 		t.unlist(first)
-		first.State = Free
-		t.setUntil(first, time.Time{})
+		t.setFree(first, time.Time{})
 	}
 	return true
 }
@@ -426,28 +528,59 @@ func (t *Table) Decline(now time.Time, a netip.Addr, id dhcp.ID, until time.Time
 // become another client's meanwhile stays that, and so does what the client was
 // heard on. A promise to the client does not count: nothing is on its way to
 // flash while the answer to a probe is dealt with.
-func (t *Table) Seize(now time.Time, a netip.Addr, id dhcp.ID, until time.Time) bool {
+func (t *Table) Seize(now time.Time, a netip.Addr, id dhcp.ID, user dhcp.HWAddr, until time.Time) bool {
 	s := t.slot(a)
 	if !s.free(now, id) || t.Using(now, a, id) {
 		return false
 	}
 	s.promised = time.Time{}
-	t.quarantine(s, until)
+	t.quarantine(now, s, until)
+	t.Found(a, user)
 	return true
 }
 
-// Yield puts a back into use that was seized.
-func (t *Table) Yield(a netip.Addr) {
-	if s := t.slots[a]; s != nil && s.State == Declined {
-		t.unlist(s)
-		s.State = Free
-		t.setUntil(s, time.Time{})
+// Found notes who uses an address that is out of use.
+func (t *Table) Found(a netip.Addr, user dhcp.HWAddr) {
+	if s := t.slots[a]; s != nil && s.State == Declined && user != (dhcp.HWAddr{}) {
+		t.unname(s)
+		s.User = user
+		t.users[user]++
 	}
 }
 
-func (t *Table) quarantine(s *Slot, until time.Time) {
+// unname takes the user's name off a slot that is out of use.
+func (t *Table) unname(s *Slot) {
+	if t.users[s.User]--; t.users[s.User] <= 0 {
+		delete(t.users, s.User)
+	}
+	s.User = dhcp.HWAddr{}
+}
+
+// Everywhere reports whether so many addresses are out of use because of one
+// user that it must be a machine which answers for everybody: at most a quarter
+// of the pool is lost to one.
+func (t *Table) Everywhere(user dhcp.HWAddr) bool { return t.users[user] >= max(t.quarter(), 4) }
+
+func (t *Table) quarter() int { return max(1, t.pool.Size()/4) }
+
+// Yield puts a back into use for the one who was found using it: a client whose
+// lease we have forgotten.
+func (t *Table) Yield(a netip.Addr, user dhcp.HWAddr) {
+	if s := t.slots[a]; s != nil && s.State == Declined && user != (dhcp.HWAddr{}) && s.User == user {
+		t.unlist(s)
+		s.suspect = false
+		t.setFree(s, time.Time{})
+	}
+}
+
+// quarantine takes a slot out of use. Nobody gets it before somebody has asked
+// whether it is still in use: see Suspect.
+func (t *Table) quarantine(now time.Time, s *Slot, until time.Time) {
 	t.unlist(s)
-	s.State, s.silent = Declined, time.Time{}
+	s.State, s.silent, s.suspect = Declined, time.Time{}, true
+	if now.Before(s.granted) {
+		s.granted = now
+	}
 	t.setUntil(s, until)
 }
 
@@ -467,15 +600,39 @@ func (t *Table) slot(a netip.Addr) *Slot {
 	if s == nil {
 		s = &Slot{Binding: Binding{Addr: a}, State: Free}
 		t.slots[a] = s
-		t.enqueue(s)
+		t.place(s)
 	}
 	return s
 }
 
-func (t *Table) enqueue(s *Slot) {
-	s.index = -1
-	if t.pool.Contains(s.Addr) {
-		heap.Push(&t.due, s)
+// place puts a slot where it belongs: to the busy ones, or to the idle ones.
+func (t *Table) place(s *Slot) {
+	p := &t.busy
+	switch {
+	case !t.pool.Contains(s.Addr):
+		return
+	case s.State == Free:
+		p = &t.idle
+	}
+	t.move(s, p)
+}
+
+func (t *Table) move(s *Slot, p *pile) {
+	if s.pile == p {
+		heap.Fix(p, s.index)
+		return
+	}
+	if s.pile != nil {
+		heap.Remove(s.pile, s.index)
+	}
+	s.pile = p
+	heap.Push(p, s)
+}
+
+// tidy moves what is over to the idle ones.
+func (t *Table) tidy(now time.Time) {
+	for len(t.busy.slots) > 0 && !now.Before(t.busy.slots[0].Until) {
+		t.move(t.busy.slots[0], &t.idle)
 	}
 }
 
@@ -488,47 +645,67 @@ func (t *Table) unlist(s *Slot) {
 		}
 		s.offered = ""
 	case Declined:
-		for i, d := range t.declined {
-			if d == s {
-				t.declined = append(t.declined[:i], t.declined[i+1:]...)
-				break
-			}
+		if i := slices.Index(t.declined, s); i >= 0 {
+			t.declined = slices.Delete(t.declined, i, i+1)
 		}
+		t.unname(s)
 	}
 }
 
 func (t *Table) setUntil(s *Slot, until time.Time) {
 	s.Until = until
-	if s.index >= 0 {
-		heap.Fix(&t.due, s.index)
-	}
+	t.place(s)
 }
 
-// byUntil is a heap of slots, the one that is free first on top.
-type byUntil []*Slot
+func (t *Table) setFree(s *Slot, until time.Time) {
+	s.State = Free
+	t.setUntil(s, until)
+}
 
-func (h byUntil) Len() int { return len(h) }
-func (h byUntil) Less(i, j int) bool {
-	if c := h[i].Until.Compare(h[j].Until); c != 0 {
+// A pile is a heap of slots.
+type pile struct {
+	slots  []*Slot
+	before func(a, b *Slot) bool
+}
+
+// freeFirst orders slots by when they become free.
+func freeFirst(a, b *Slot) bool {
+	if c := a.Until.Compare(b.Until); c != 0 {
 		return c < 0
 	}
-	return h[i].Addr.Less(h[j].Addr)
-}
-func (h byUntil) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
+	return a.Addr.Less(b.Addr)
 }
 
-func (h *byUntil) Push(x any) {
+// goneFirst orders slots by how long their last holder has been gone, with those
+// of strangers before those of regulars.
+func goneFirst(a, b *Slot) bool {
+	if a.regular != b.regular {
+		return b.regular
+	}
+	if c := a.granted.Compare(b.granted); c != 0 {
+		return c < 0
+	}
+	return a.Addr.Less(b.Addr)
+}
+
+func (p *pile) Len() int           { return len(p.slots) }
+func (p *pile) Less(i, j int) bool { return p.before(p.slots[i], p.slots[j]) }
+func (p *pile) Swap(i, j int) {
+	p.slots[i], p.slots[j] = p.slots[j], p.slots[i]
+	p.slots[i].index, p.slots[j].index = i, j
+}
+
+func (p *pile) Push(x any) {
 	s := x.(*Slot)
-	s.index = len(*h)
-	*h = append(*h, s)
+	s.index = len(p.slots)
+	p.slots = append(p.slots, s)
 }
 
-func (h *byUntil) Pop() any {
-	old := *h
-	s := old[len(old)-1]
-	*h = old[:len(old)-1]
+func (p *pile) Pop() any {
+	last := len(p.slots) - 1
+	s := p.slots[last]
+	p.slots[last] = nil
+	p.slots = p.slots[:last]
 	return s
 }
 

@@ -50,17 +50,29 @@ func newTable(t *testing.T, p Pool) checked {
 func (c checked) sound() {
 	c.Helper()
 	for a, s := range c.slots {
-		if queued := s.index >= 0; queued != c.pool.Contains(a) || s.Addr != a {
-			c.Errorf("%v: in the heap %v, in the pool %v", a, queued, c.pool.Contains(a))
+		if queued := s.pile != nil; queued != c.pool.Contains(a) || s.Addr != a {
+			c.Errorf("%v: in a heap %v, in the pool %v", a, queued, c.pool.Contains(a))
+		}
+		if s.User != (dhcp.HWAddr{}) && (s.State != Declined || c.users[s.User] == 0) {
+			c.Errorf("%v is %v, and used by %v", a, s.State, s.User)
 		}
 	}
-	for i, s := range c.due {
-		if s.index != i || c.slots[s.Addr] != s {
-			c.Errorf("the slot of %v is lost in the heap", s.Addr)
+	for _, p := range []*pile{&c.busy, &c.idle} {
+		for i, s := range p.slots {
+			if s.pile != p || s.index != i || c.slots[s.Addr] != s {
+				c.Errorf("the slot of %v is lost in the heap", s.Addr)
+			}
+			if i > 0 && p.before(s, p.slots[(i-1)/2]) {
+				c.Errorf("the slot of %v is misplaced in the heap", s.Addr)
+			}
 		}
-		if i > 0 && s.Until.Before(c.due[(i-1)/2].Until) {
-			c.Errorf("the slot of %v is misplaced in the heap", s.Addr)
+	}
+	for _, s := range c.busy.slots {
+		if s.State == Free {
+			c.Errorf("the free slot of %v is among the busy ones", s.Addr)
 		}
+	}
+	for _, s := range c.slots {
 		if used := s.State == Bound || s.State == Offered; used && s.Until.Before(s.promised) || s.State == Bound && s.Until.Before(s.granted) {
 			c.Errorf("%v is free at %v, promised until %v and granted until %v", s.Addr, s.Until, s.promised, s.granted)
 		}

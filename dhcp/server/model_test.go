@@ -38,6 +38,17 @@ func TestNothingLentIsGivenTwice(t *testing.T) {
 	})
 }
 
+// TestNothingNewIsGivenUnprobed is the same with a server that asks who uses an
+// address before it gives it to a client that is new to it.
+func TestNothingNewIsGivenUnprobed(t *testing.T) {
+	live(t, func(m *model) {
+		m.change(probing)
+		if m.IntN(20) == 0 {
+			m.keeps(Memory(m.IntN(3)))
+		}
+	})
+}
+
 // live takes many short lives; step is done to the model besides its own.
 func live(t *testing.T, step func(*model)) {
 	first := *seed
@@ -320,7 +331,8 @@ func (m *model) permitted(memory Memory, a *answer) {
 	heard := p.client == a.Client && p.epoch >= m.boot && m.now.Before(latest(p.known, m.recalled.Add(longest)))
 	probed := m.probed[a.Addr].client == a.Client && m.now.Before(m.probed[a.Addr].until)
 	guessed := a.Why == Offer || a.Why == Bound || a.Why == Rebooted
-	if unsure := a.Lend != nil || memory == KeepsNothing || m.now.Before(m.wary); guessed && unsure && !heard && !probed {
+	strange := m.cfg.Probe && !m.Table().Recent(m.now, a.Addr, a.Client)
+	if unsure := a.Lend != nil || memory == KeepsNothing || m.now.Before(m.wary) || strange; guessed && unsure && !heard && !probed {
 		m.Errorf("%v: %v of %v without a probe", a.Client, a.Why, a.Addr)
 	}
 	q := a.to.Msg

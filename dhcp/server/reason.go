@@ -25,6 +25,7 @@ const (
 	DeclinedInUse
 	ChoseAnotherServer
 	PoolFull
+	KeptForRegulars
 	IgnoredHost
 	NoIdentity
 	NoAddress
@@ -53,7 +54,8 @@ var texts = [...]string{
 	Released:           "released",
 	DeclinedInUse:      "address is in use by somebody else",
 	ChoseAnotherServer: "chose another server",
-	PoolFull:           "every address is leased",
+	PoolFull:           "pool full: every address is leased",
+	KeptForRegulars:    "pool full: the last addresses are kept for devices seen before",
 	IgnoredHost:        "client is configured to be ignored",
 	NoIdentity:         "message names no client",
 	NoAddress:          "message names no address",

@@ -94,7 +94,8 @@ func TestSection433_DeclinedAddressIsNotGiven(t *testing.T) {
 		}
 	}
 	h.hears(rebooting(1, "192.168.1.150")).naks(TakenByAnother)
-	h.at(declineTime).hears(discover(30, wants("192.168.1.150"))).offers("192.168.1.150")
+	a := h.at(declineTime).hears(discover(30, wants("192.168.1.150"))).probes("192.168.1.150")
+	a.answered(nobody).offers("192.168.1.150")
 }
 
 // "Upon receipt of a DHCPRELEASE message, the server marks the network address

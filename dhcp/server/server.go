@@ -10,6 +10,12 @@
 // after an ARP probe, since the next power cut forgets it. Remember says what
 // can be kept; BeWary, that something may have been forgotten.
 //
+// An address that is new to a client is probed before it is offered, if Probe
+// says so; what is found in use is out of use for an hour, and then until a probe
+// finds it silent. Where the pool gets full, clients that make up their hardware
+// address, as phones do, get short leases until they have come back after a day:
+// most of them never will.
+//
 // The server is authoritative for its network unless it is told otherwise: a
 // client that it has no record of keeps the address it asks for if that address
 // is free, and hears DHCPNAK if it is not. That deviates from RFC 2131, section
@@ -31,15 +37,20 @@ import (
 )
 
 const (
-	// holdTime is how long an offered address waits for its REQUEST.
-	holdTime = time.Minute
+	// holdTime is how long an offered address waits for its REQUEST; hurriedTime,
+	// where the pool is tight: who takes an offer takes it within seconds.
+	holdTime    = time.Minute
+	hurriedTime = 10 * time.Second
 	// declineTime is how long an address that was found in use stays unused.
 	declineTime = time.Hour
 	// LentTerm is the longest that an address is lent: granted by a binding that
 	// is kept in memory only. A power cut forgets it, and it is over soon after.
 	LentTerm = 10 * time.Minute
 	// silence is how long an ARP probe that nobody answered counts.
-	silence = time.Minute
+	silence = 30 * time.Second
+	// tightTerm is the longest grant of a passing client in a tight pool. The
+	// fuller the pool, the less it is, down to shortestGrant.
+	tightTerm = time.Hour
 	// shortestGrant is the least that a client can ask for (option 51).
 	shortestGrant = 2 * time.Minute
 )
@@ -54,6 +65,8 @@ type Config struct {
 	DNS           []netip.Addr
 	Domain        string
 	Authoritative bool
+	Probe         bool // ask who uses an address before it is offered to a client that is new to it
+	Sequential    bool // new clients get one address after the other, not where their identity points
 	Hosts         []Host
 }
 
@@ -73,6 +86,7 @@ type Decision struct {
 	Bind  *lease.Binding // must be on flash BEFORE Reply is sent, and be given to Bound in between
 	Free  netip.Addr     // where flash has Bind's client until now: to be forgotten after Bind is on flash
 	Reply *dhcp.Datagram // to be sent
+	Seek  netip.Addr     // ask by ARP who uses it, and tell Found: its client has declined it
 	Why   Reason         // for the log and the page: also when nothing is sent
 
 	Client dhcp.ID    // who asked
@@ -94,15 +108,14 @@ type Server struct {
 	memory   Memory
 	wary     time.Time // until then addresses may be in use that we know nothing of
 	table    *lease.Table
-	users    map[netip.Addr]dhcp.HWAddr // who was found using an address that was seized
-	assumed  map[netip.Addr]bool        // addresses that are taken to be silent without a probe
+	assumed  map[netip.Addr]bool // addresses that are taken to be silent without a probe
 	byHW     map[dhcp.HWAddr]*Host
 	reserved map[netip.Addr]*Host
 }
 
 // New returns a server without bindings.
 func New(cfg Config) *Server {
-	s := &Server{table: lease.NewTable(lease.Pool{}), users: map[netip.Addr]dhcp.HWAddr{}, assumed: map[netip.Addr]bool{}}
+	s := &Server{table: lease.NewTable(lease.Pool{}), assumed: map[netip.Addr]bool{}}
 	s.Reconfigure(cfg)
 	return s
 }
@@ -113,6 +126,11 @@ func (s *Server) Reconfigure(cfg Config) {
 	s.byHW = map[dhcp.HWAddr]*Host{}
 	s.reserved = map[netip.Addr]*Host{}
 	except := map[netip.Addr]bool{cfg.Addr.Addr(): true, cfg.Addr.Masked().Addr(): true, dhcp.LastAddr(cfg.Addr): true}
+	for _, others := range [][]netip.Addr{cfg.Routers, cfg.DNS} {
+		for _, a := range others {
+			except[a] = true
+		}
+	}
 	for i := range cfg.Hosts {
 		h := &cfg.Hosts[i]
 		for _, hw := range h.HW {
@@ -123,7 +141,7 @@ func (s *Server) Reconfigure(cfg Config) {
 			except[h.Addr] = true
 		}
 	}
-	s.table.SetPool(lease.Pool{First: cfg.First, Last: cfg.Last, Except: except})
+	s.table.SetPool(lease.Pool{First: cfg.First, Last: cfg.Last, Except: except, Sequential: cfg.Sequential})
 }
 
 // Table is the server's memory, to be read.
@@ -157,36 +175,41 @@ func (s *Server) Lent(now time.Time, b lease.Binding) { s.table.Lend(now, b) }
 // Probed says who answered for an address that a Decision about d asked to
 // probe; the zero HWAddr: nobody. Where it is somebody else than the sender of
 // d, the address is taken out of use, and Probed reports true; false if it has
-// become somebody's meanwhile.
+// become somebody's meanwhile, or if who answers does so for everybody.
 func (s *Server) Probed(now time.Time, d dhcp.Datagram, a netip.Addr, user dhcp.HWAddr) (taken bool) {
 	delete(s.assumed, a)
-	if hw, _ := dhcp.ClientHW(d.Msg); user == (dhcp.HWAddr{}) || user == hw {
+	if hw, _ := dhcp.ClientHW(d.Msg); user == (dhcp.HWAddr{}) || user == hw || s.table.Everywhere(user) {
 		s.table.Silent(a, dhcp.ClientID(d.Msg), now.Add(silence))
 		return false
 	}
-	if !s.table.Seize(now, a, dhcp.ClientID(d.Msg), now.Add(declineTime)) {
+	if !s.table.Seize(now, a, dhcp.ClientID(d.Msg), user, now.Add(declineTime)) {
 		s.table.Answered(a)
 		return false
 	}
-	s.users[a] = user
 	return true
 }
 
+// Found says who answered for an address that a Decision asked to seek.
+func (s *Server) Found(a netip.Addr, user dhcp.HWAddr) { s.table.Found(a, user) }
+
 // Unprobed says that an address that a Decision about d asked to probe cannot be
-// probed now. What can be kept is given all the same.
-func (s *Server) Unprobed(now time.Time, d dhcp.Datagram, a netip.Addr) {
-	s.table.Silent(a, dhcp.ClientID(d.Msg), now.Add(silence))
+// probed now. It reports whether d is to be handled all the same: if what is
+// given can be kept, and the address was not found in use before.
+func (s *Server) Unprobed(now time.Time, d dhcp.Datagram, a netip.Addr) bool {
+	id := dhcp.ClientID(d.Msg)
+	if s.Lends(a, id) || s.table.Suspect(a) {
+		return false
+	}
+	s.table.Silent(a, id, now.Add(silence))
 	s.assumed[a] = true
+	return true
 }
 
 // yield lets who was found using an address have it, once it asks for it: it is
 // a client whose lease we have forgotten.
 func (s *Server) yield(q query) {
 	for _, a := range []netip.Addr{requested(q.Msg), dhcp.Addr(q.Msg.ClientIPAddr)} {
-		if user, seized := s.users[a]; seized && user == q.hw {
-			s.table.Yield(a)
-			delete(s.users, a)
-		}
+		s.table.Yield(a, q.hw)
 	}
 }
 
@@ -263,6 +286,8 @@ func (s *Server) discover(now time.Time, q query) Decision {
 func (s *Server) makeRoom(now time.Time, q query) Decision {
 	a, ok := s.table.PickUnheard(now)
 	switch {
+	case !ok && s.table.Withholds(now, q.id):
+		return Decision{Why: KeptForRegulars}
 	case !ok:
 		return Decision{Why: PoolFull}
 	case !s.table.IsSilent(now, a, q.id) || s.assumed[a]:
@@ -272,37 +297,75 @@ func (s *Server) makeRoom(now time.Time, q query) Decision {
 }
 
 func (s *Server) offer(now time.Time, q query, a netip.Addr) Decision {
-	s.table.Hold(now, a, q.id, now.Add(holdTime))
+	s.table.Hold(now, a, q.id, now.Add(s.patience(now)))
 	if s.unsure(now, a, q.id) {
 		return Decision{Probe: a, Why: Probing, Addr: a}
 	}
-	q.most = s.most(a, q.id)
+	q.most = s.most(now, a, q)
 	return Decision{Reply: s.reply(q, dhcpv4.MessageTypeOffer, a), Why: Offer, Addr: a}
 }
+
+// patience is how long an offer waits for its REQUEST.
+func (s *Server) patience(now time.Time) time.Duration {
+	if tight(s.table.Room(now)) {
+		return hurriedTime
+	}
+	return holdTime
+}
+
+// tight reports whether a pool is three quarters full. A small one is made for as
+// many devices as there are.
+func tight(left, all int) bool { return all >= smallPool && 4*left <= all }
+
+const smallPool = 15
 
 // Lends reports whether a could not be bound to the client, only be lent to it.
 func (s *Server) Lends(a netip.Addr, id dhcp.ID) bool {
 	return s.memory == KeepsNothing || s.memory == KeepsKnown && !s.table.Keeps(a, id)
 }
 
-// most is the longest grant that what can be kept allows; zero: any.
-func (s *Server) most(a netip.Addr, id dhcp.ID) time.Duration {
+// most is the longest grant that what can be kept, and the pool, allow; zero: any.
+func (s *Server) most(now time.Time, a netip.Addr, q query) time.Duration {
+	most := s.mostPassing(now, q)
 	switch {
-	case s.Lends(a, id):
-		return LentTerm
+	case s.Lends(a, q.id):
+		return least(most, LentTerm)
 	case s.memory == KeepsKnown:
-		held, _ := s.table.Holder(id)
-		return held.Term
+		held, _ := s.table.Holder(q.id)
+		return least(most, held.Term)
 	}
-	return 0
+	return most
+}
+
+// least is the lesser of two limits, of which zero is none.
+func least(a, b time.Duration) time.Duration {
+	if a == 0 || b == 0 {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
+// mostPassing is the longest grant to a client that may be passing by: it has
+// made up its hardware address, and has not come back after a day. Zero: any.
+func (s *Server) mostPassing(now time.Time, q query) time.Duration {
+	left, all := s.table.Room(now)
+	if !tight(left, all) || !q.hw.IsLocal() || q.host != nil || s.table.Regular(q.id) {
+		return 0
+	}
+	most := tightTerm * time.Duration(left) / time.Duration(all/4)
+	return max(min(most, tightTerm).Truncate(time.Minute), shortestGrant)
 }
 
 // unsure reports whether a is to be probed before it is given to the client: if
-// what we know of it, or will know after a power cut, may not be all.
+// what we know of it, or will know after a power cut, may not be all; if somebody
+// was found using it; and if it is new to the client and Probe says so.
 func (s *Server) unsure(now time.Time, a netip.Addr, id dhcp.ID) bool {
-	lends := s.Lends(a, id)
+	if s.table.Using(now, a, id) {
+		return false
+	}
+	lends, suspect := s.Lends(a, id), s.table.Suspect(a)
 	silent := s.table.IsSilent(now, a, id) && !(lends && s.assumed[a])
-	return (lends || now.Before(s.wary)) && !s.table.Using(now, a, id) && !silent
+	return !silent && (lends || suspect || now.Before(s.wary) || s.cfg.Probe && !s.table.Recent(now, a, id))
 }
 
 // pick prefers the reserved address, as long as nobody else is still on it.
@@ -369,6 +432,8 @@ func (s *Server) refusal(now time.Time, q query, a netip.Addr, kind Reason) Reas
 		return ReservedForAnother
 	case !s.table.Free(now, a, q.id):
 		return TakenByAnother
+	case reserved == nil && s.table.Withheld(now, a, q.id):
+		return KeptForRegulars
 	case reserved != nil:
 		return 0
 	case reservation.IsValid() && s.table.Free(now, reservation, q.id):
@@ -384,7 +449,7 @@ func (s *Server) refusal(now time.Time, q query, a netip.Addr, kind Reason) Reas
 func (s *Server) acknowledge(now time.Time, q query, a netip.Addr, kind Reason) Decision {
 	old, known := s.table.Holder(q.id)
 	s.table.Promise(now, a, q.id, now.Add(holdTime))
-	q.most = s.most(a, q.id)
+	q.most = s.most(now, a, q)
 	b := &lease.Binding{
 		Addr:  a,
 		ID:    q.id,
@@ -445,7 +510,7 @@ func (s *Server) decline(now time.Time, q query) Decision {
 	if !s.table.Decline(now, a, q.id, now.Add(declineTime)) {
 		return Decision{Why: NotHeld, Addr: a}
 	}
-	return Decision{Why: DeclinedInUse, Addr: a}
+	return Decision{Seek: a, Why: DeclinedInUse, Addr: a}
 }
 
 func (s *Server) release(now time.Time, q query) Decision {

@@ -45,6 +45,9 @@
 //	config dnsmasq
 //		option domain 'lan'
 //		option authoritative '1'          # 0: other servers may serve this LAN
+//		option noping '0'                 # 1: do not ask by ARP who uses an address before
+//		                                  # it is offered to a client that is new to it
+//		option sequential_ip '0'          # 1: one address after the other, not by identity
 //
 //	config leasehold                          # what OpenWrt has no name for
 //		option ring '/etc/leasehold.ring' # where leases survive a power cut: a plain
@@ -104,6 +107,8 @@ type LAN struct {
 	Serve         bool          // false: answer nobody
 	StaticOnly    bool          // answer only machines in Hosts
 	Authoritative bool          // NAK what is wrong even if we never gave it
+	Probe         bool          // ask who uses an address before a new client gets it
+	Sequential    bool          // new clients get one address after the other
 }
 
 // WAN is the port towards the provider.
@@ -169,6 +174,7 @@ func Default() Config {
 			Gateways:      []netip.Addr{lan.Addr()},
 			Serve:         true,
 			Authoritative: true,
+			Probe:         true,
 		},
 		WAN: WAN{
 			Enabled:    true,

@@ -334,6 +334,9 @@ func TestDNSMasq(t *testing.T) {
 	}{
 		{"option domain home.arpa", func(c *Config) { c.LAN.Domain = "home.arpa" }, ""},
 		{"option authoritative 0", func(c *Config) { c.LAN.Authoritative = false }, ""},
+		{"option noping 1", func(c *Config) { c.LAN.Probe = false }, ""},
+		{"option noping maybe", asDefault, "2: option 'noping': 'maybe' is neither 1 nor 0"},
+		{"option sequential_ip 1", func(c *Config) { c.LAN.Sequential = true }, ""},
 		{"option domain a..b", asDefault, "2: option 'domain': 'a..b' is no name"},
 		{"option boguspriv 1\noption leasefile /tmp/x", asDefault, "1: warning: config dnsmasq: without effect here: boguspriv, leasefile"},
 		{"option domian x", asDefault, "2: option 'domian' is not known in config dnsmasq: did you mean 'domain'?"},

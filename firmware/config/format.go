@@ -92,6 +92,8 @@ func (c Config) dnsmasq() Section {
 	s := Section{Type: "dnsmasq"}
 	s.option("domain", c.LAN.Domain)
 	s.flag("authoritative", c.LAN.Authoritative)
+	s.flag("noping", !c.LAN.Probe)
+	s.flag("sequential_ip", c.LAN.Sequential)
 	return s
 }
 

@@ -89,6 +89,10 @@ func (r *reader) readLANAddr(b *block) {
 func (r *reader) readDNSMasq(b *block) {
 	set(b, "domain", &r.LAN.Domain, domainName)
 	set(b, "authoritative", &r.LAN.Authoritative, boolean)
+	noping := !r.LAN.Probe
+	set(b, "noping", &noping, boolean)
+	r.LAN.Probe = !noping
+	set(b, "sequential_ip", &r.LAN.Sequential, boolean)
 	b.restElsewhere()
 }
 

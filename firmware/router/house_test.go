@@ -68,6 +68,7 @@ func build(t *testing.T) *house {
 		cfg: config.Default(), breaks: map[string]func(){},
 	}
 	h.cfg.WAN.Enabled = false
+	h.cfg.LAN.Probe = false // but where that is tested
 	h.flash.did = h.did
 	h.put(ring.Entry{Key: CalmKey, Value: []byte{}}) // it has been in use
 	h.done = nil

@@ -39,6 +39,7 @@ type lan struct {
 	asking   map[netip.Addr]question // messages that wait for a probe of an address
 	asked    chan answer
 	unasked  uint64 // messages that found no room among them
+	seeking  int    // probes for which no message waits
 }
 
 // A question is a message that waits, after so many probes for it before.
@@ -51,6 +52,7 @@ type question struct {
 // An answer is what a probe found.
 type answer struct {
 	addr netip.Addr
+	seek bool        // it was asked only to tell the owner
 	user dhcp.HWAddr // zero: nobody
 	err  error
 }
@@ -101,7 +103,7 @@ func (l *lan) run(ctx context.Context) error {
 	}
 	l.conn = nil
 	l.server = server.New(l.serverConfig())
-	l.asking, l.asked = map[netip.Addr]question{}, make(chan answer, askAtOnce)
+	l.asking, l.asked, l.seeking = map[netip.Addr]question{}, make(chan answer, 2*askAtOnce), 0
 	l.recall(time.Now())
 	if !l.cfg.Serve {
 		return l.idle(ctx)
@@ -309,6 +311,8 @@ func (l *lan) serverConfig() server.Config {
 		DNS:           l.cfg.DNS,
 		Domain:        l.cfg.Domain,
 		Authoritative: l.cfg.Authoritative,
+		Probe:         l.cfg.Probe,
+		Sequential:    l.cfg.Sequential,
 	}
 	if !l.cfg.StaticOnly {
 		cfg.First, cfg.Last = l.cfg.First, l.cfg.Last
@@ -366,6 +370,10 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 			}
 		}
 		l.say(level(dec.Why), dec.Why.String(), dec, batch[i])
+		if dec.Seek.IsValid() && l.seeking < askAtOnce {
+			l.seeking++
+			l.probe(dec.Seek, true)
+		}
 	}
 }
 
@@ -408,21 +416,29 @@ func all(n int) []int {
 func (l *lan) ask(now time.Time, a netip.Addr, q question) {
 	_, busy := l.asking[a]
 	if !busy && len(l.asking) >= askAtOnce {
-		if l.server.Lends(a, dhcp.ClientID(q.Msg)) {
-			l.unasked++
-			return
-		}
-		l.server.Unprobed(now, q.Datagram, a)
-		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
+		l.unprobed(now, a, q)
 		return
 	}
 	l.asking[a] = q
-	if busy {
-		return
+	if !busy {
+		l.probe(a, false)
 	}
+}
+
+// unprobed goes on with a message without the probe that it was to wait for, or
+// drops it: the client will ask again.
+func (l *lan) unprobed(now time.Time, a netip.Addr, q question) {
+	if !l.server.Unprobed(now, q.Datagram, a) {
+		l.unasked++
+	} else if !q.stale {
+		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
+	}
+}
+
+func (l *lan) probe(a netip.Addr, seek bool) {
 	device, from, asked := l.cfg.Device, l.cfg.Addr.Addr(), l.asked
 	go func() {
-		r := answer{addr: a}
+		r := answer{addr: a, seek: seek}
 		if err := contain(func() error { r.user, r.err = l.os.probe(device, from, a); return nil }); err != nil {
 			r.err = err
 		}
@@ -430,24 +446,44 @@ func (l *lan) ask(now time.Time, a netip.Addr, q question) {
 	}()
 }
 
-// heard goes on with the message that waited for a probe. Where that failed, what
-// can be kept is given without, and for anything else the client will ask again.
+// heard goes on with the message that waited for a probe.
 func (l *lan) heard(now time.Time, r answer) {
+	if r.err != nil {
+		l.log.Error("address not probed", "addr", r.addr, "err", r.err)
+	}
+	if r.seek {
+		l.found(now, r)
+		return
+	}
 	q := l.asking[r.addr]
 	delete(l.asking, r.addr)
 	if r.err != nil {
-		l.log.Error("address not probed", "addr", r.addr, "err", r.err)
-		if l.server.Lends(r.addr, dhcp.ClientID(q.Msg)) {
-			return
-		}
-		l.server.Unprobed(now, q.Datagram, r.addr)
-	} else if l.server.Probed(now, q.Datagram, r.addr, r.user) {
-		l.log.Warn("address is in use without a lease", "addr", r.addr, "by", r.user)
-		l.board.note(status.Event{At: now, Text: fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user)})
+		l.unprobed(now, r.addr, q)
+		return
+	}
+	if l.server.Probed(now, q.Datagram, r.addr, r.user) {
+		l.inUse(now, r)
 	}
 	if !q.stale {
 		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
 	}
+}
+
+// found tells the owner who uses an address that a client has declined.
+func (l *lan) found(now time.Time, r answer) {
+	l.seeking--
+	switch {
+	case r.user != (dhcp.HWAddr{}):
+		l.server.Found(r.addr, r.user)
+		l.inUse(now, r)
+	case r.err == nil:
+		l.log.Info("nobody answers for the declined address", "addr", r.addr)
+	}
+}
+
+func (l *lan) inUse(now time.Time, r answer) {
+	l.log.Warn("address is in use without a lease", "addr", r.addr, "by", r.user)
+	l.board.note(status.Event{At: now, Text: fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user)})
 }
 
 // entries is what a decision has to leave on flash: the binding first, so that
@@ -576,6 +612,9 @@ func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
 		v.Until = time.Time{}
 	case s.State == lease.Declined && !over:
 		v.State, v.Name, v.HW, v.Heard = "in use by somebody else", "", "–", true
+		if s.User.IsUnicast() {
+			v.HW = s.User.String()
+		}
 	case s.State == lease.Free && s.ID != "":
 		v.State = "released"
 	case s.State != lease.Bound:

@@ -299,6 +299,75 @@ func TestTheBorrowerFindsItsAddressAgain(t *testing.T) {
 	})
 }
 
+// Nobody has asked for the address, and somebody uses it all the same.
+func TestSquatterIsProbedAndShown(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.LAN.Probe, h.cfg.LAN.Sequential = true, true
+		h.boot()
+		squatter := h.guest(0x99)
+		h.inUse[addr("192.168.1.100")] = squatter.hw
+		h.answers(h.guest(1).discover()) // not before the probe
+		time.Sleep(time.Second)
+		got := h.sent(lanDev)
+		if len(got) != 1 || say(got[0]) != "OFFER 192.168.1.101" {
+			t.Errorf("answers %v; want an offer of the next address", got)
+		}
+		h.answers(h.guest(1).request(addr("192.168.1.101")), "ACK 192.168.1.101")
+		h.answers(h.guest(1).reboot(addr("192.168.1.101")), "ACK 192.168.1.101") // it has it: no probe
+		h.logged("address is in use without a lease")
+		h.pageHas("<td>in use by somebody else<td>" + squatter.hw.String() + "\n")
+	})
+}
+
+func TestUserOfADeclinedAddressIsSought(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		g, squatter := h.guest(1), h.guest(0x99)
+		a := h.bind(g)
+		h.inUse[a] = squatter.hw
+		declines := g.says(dhcpv4.MessageTypeDecline, dhcpv4.OptRequestedIPAddress(dhcp.IP(a)), dhcpv4.OptServerIdentifier(dhcp.IP(router1)))
+		h.answers(declines)
+		if got := h.hears(g.discover()); len(got) != 1 || dhcp.Addr(got[0].Msg.YourIPAddr) == a {
+			t.Errorf("meanwhile %v; want an offer of another address at once", got)
+		}
+		time.Sleep(time.Second)
+		h.logged("address is in use without a lease")
+		h.pageHas("<td>in use by somebody else<td>" + squatter.hw.String() + "\n")
+		h.pageHas(fmt.Sprintf("%v is in use by %v without a lease", a, squatter.hw))
+
+		b := h.bind(g)
+		h.answers(g.says(dhcpv4.MessageTypeDecline, dhcpv4.OptRequestedIPAddress(dhcp.IP(b)), dhcpv4.OptServerIdentifier(dhcp.IP(router1))))
+		time.Sleep(time.Second)
+		h.logged("nobody answers for the declined address")
+	})
+}
+
+// A declined address is not given without a probe, however busy we are.
+func TestSuspectAddressWaitsForItsProbe(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.LAN.Probe = true
+		h.boot()
+		a := addr("192.168.1.150")
+		g := h.guest(0x98)
+		h.hearsSoon(g.reboot(a))
+		h.hears(g.says(dhcpv4.MessageTypeDecline, dhcpv4.OptRequestedIPAddress(dhcp.IP(a)), dhcpv4.OptServerIdentifier(dhcp.IP(router1))))
+		time.Sleep(2 * time.Hour)
+		var crowd []dhcp.Datagram
+		for n := range askAtOnce {
+			crowd = append(crowd, h.guest(n).discover())
+		}
+		h.tell(crowd...)
+		if got := h.hears(h.guest(50).discover()); len(got) != 1 {
+			t.Errorf("%d offers of a new address; want one without a probe", len(got))
+		}
+		h.answers(h.guest(51).reboot(a))
+		time.Sleep(time.Second)
+		if got := h.hearsSoon(h.guest(51).reboot(a)); len(got) != 1 || say(got[0]) != "ACK "+a.String() {
+			t.Errorf("after a probe %v; want an ACK of %v", got, a)
+		}
+	})
+}
+
 // When too much is to be probed, what can be kept is given without.
 func TestProbesAreSkippedUnderLoad(t *testing.T) {
 	live(t, func(h *house) {

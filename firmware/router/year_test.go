@@ -12,7 +12,6 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"leasehold/dhcp"
-	"leasehold/dhcp/server"
 	"leasehold/firmware/config"
 	"leasehold/firmware/flash"
 	"leasehold/firmware/flash/flashtest"
@@ -65,12 +64,11 @@ func (v *village) joins(g guest) bool {
 		return false
 	}
 	a := dhcp.Addr(v.answer.Msg.YourIPAddr)
-	term := v.says(g.request(a))
-	if term == 0 {
+	if v.says(g.request(a)) == 0 {
 		return false
 	}
 	v.held[g.hw] = a
-	if term <= server.LentTerm {
+	if !v.lan.server.Table().Keeps(a, dhcp.HardwareID(g.hw)) {
 		v.short++
 		return false
 	}
