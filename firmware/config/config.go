@@ -36,13 +36,22 @@
 //		option ignore '0'                 # 1: do not serve; dhcpv4 'disabled' too
 //		list dhcp_option '6,1.1.1.1,9.9.9.9'
 //
+//	config interface 'guest'                  # any name: one more network, which is
+//		option device 'br-guest'          # served if it has a config dhcp too; no
+//		option proto 'static'             # two share a device or addresses, and none
+//		list ipaddr '192.168.2.1/24'      # is on the WAN port
+//
+//	config dhcp 'guest'                       # as for the LAN
+//		option interface 'guest'
+//		option leasetime '1h'
+//
 //	config host
 //		option name 'printer'
 //		list mac '00:11:22:33:44:55'      # several: one card each, never at once
 //		option ip '192.168.1.20'          # or ignore: never answer this machine
 //		option leasetime 'infinite'
 //
-//	config dnsmasq
+//	config dnsmasq                            # for all networks
 //		option domain 'lan'
 //		option authoritative '1'          # 0: other servers may serve this LAN
 //		option noping '0'                 # 1: do not ask by ARP who uses an address before
@@ -61,9 +70,9 @@
 // Of the DHCP options only 3 (option:router), 6 (option:dns-server) and 15
 // (option:domain-name) can be set; 0.0.0.0 means the router, no value means
 // that the option is not sent. Options repeated in a section override earlier
-// ones and an empty value is no value, as in OpenWrt. Unlike there, DHCP is
-// served and the WAN port is a client without being asked to, and the lease is
-// given back on shutdown only when asked to.
+// ones and an empty value is no value, as in OpenWrt. Unlike there, the LAN
+// is served and the WAN port is a client without being asked to, and the lease
+// is given back on shutdown only when asked to.
 package config
 
 import (
@@ -87,15 +96,20 @@ const MaxPool = 1 << 16
 
 // A Config is everything leasehold is told. Its parts agree with each other.
 type Config struct {
-	LAN   LAN
-	WAN   WAN
-	Hosts []Host // in the order of the text; no address and no MAC twice
-	Ring  Ring
-	Page  Page
+	LAN    LAN
+	Others []LAN // in the order of the text; no name, device or address twice, and none on the WAN port
+	WAN    WAN
+	Hosts  []Host // in the order of the text; no address and no MAC twice
+	Ring   Ring
+	Page   Page
 }
 
-// LAN is the network we serve.
+// Networks returns all networks that we serve, the LAN first.
+func (c Config) Networks() []LAN { return append([]LAN{c.LAN}, c.Others...) }
+
+// LAN is a network we serve.
 type LAN struct {
+	Name          string        // of its sections: lan, guest
 	Device        string        // bridge or port, such as br-lan
 	Addr          netip.Prefix  // our own address, not masked: 192.168.1.1/24; /8 to /30
 	First, Last   netip.Addr    // pool, inside the network; may enclose our own address
@@ -130,7 +144,7 @@ type WAN struct {
 type Host struct {
 	Name      string // LDH labels; may be empty
 	MACs      [][6]byte
-	Addr      netip.Addr    // in the LAN, not ours; invalid: any from the pool
+	Addr      netip.Addr    // in one of the networks, not ours; invalid: any from the pool
 	Ignore    bool          // never answer it; Addr is invalid then
 	LeaseTime time.Duration // 0: that of the LAN
 	Line      int           // where it was written; for messages only
@@ -159,12 +173,19 @@ type Page struct {
 	Port uint16 // TCP; 0: no page
 }
 
+// The networks that every router has.
+const (
+	lanName = "lan"
+	wanName = "wan"
+)
+
 // Default returns what is in force without a file.
 func Default() Config {
 	lan := netip.MustParsePrefix("192.168.1.1/24")
 	first, last, _ := pool(lan, defaultStart, defaultLimit)
 	return Config{
 		LAN: LAN{
+			Name:          lanName,
 			Device:        "br-lan",
 			Addr:          lan,
 			First:         first,
@@ -191,12 +212,14 @@ func Default() Config {
 // always usable: what is wrong is left out of it and listed, by line.
 func Parse(name string, text []byte) (Config, []Problem) {
 	sections, problems := ParseUCI(name, text)
-	r := reader{Config: Default(), report: report{name, problems}}
+	r := reader{Config: Default(), report: &report{name, problems}}
 	b := r.assign(sections)
 	r.readLAN(b.lan)
 	r.readDNSMasq(b.dnsmasq)
+	common := r.LAN
 	r.readDHCP(b.dhcp)
 	r.readWAN(b.wan)
+	r.readOthers(b, common)
 	r.readLeasehold(b.leasehold)
 	r.readHosts(b.hosts)
 	r.sort()
@@ -206,7 +229,7 @@ func Parse(name string, text []byte) (Config, []Problem) {
 // A reader fills in a Config section by section.
 type reader struct {
 	Config
-	report
+	*report
 }
 
 // blocks are the sections that are ours. Those that were not written are
@@ -214,13 +237,14 @@ type reader struct {
 type blocks struct {
 	lan, wan, dhcp, dnsmasq, leasehold *block
 	hosts                              []*block
+	others                             []*other
 }
 
 // assign finds out which section is what, and says which are nothing to us.
 func (r *reader) assign(sections []Section) blocks {
 	var b blocks
 	for _, s := range merge(sections) {
-		blk := newBlock(&r.report, s)
+		blk := newBlock(r.report, s)
 		switch {
 		case !ourPackage(s.Package):
 			r.warn(s.Line, "%s of package %s is not ours", blk, s.Package)
@@ -240,7 +264,7 @@ func (r *reader) assign(sections []Section) blocks {
 	}
 	for _, p := range []**block{&b.lan, &b.wan, &b.dhcp, &b.dnsmasq, &b.leasehold} {
 		if *p == nil {
-			*p = newBlock(&r.report, Section{})
+			*p = newBlock(r.report, Section{})
 		}
 	}
 	return b
@@ -277,16 +301,17 @@ func merge(sections []Section) []Section {
 
 func (b *blocks) assignInterface(blk *block) {
 	switch blk.Name {
-	case "lan":
+	case lanName:
 		b.lan = once(b.lan, blk)
-	case "wan":
+	case wanName:
 		b.wan = once(b.wan, blk)
 	case "loopback", "wan6":
 		// In every OpenWrt file; not worth a word.
 	case "":
-		blk.warn(blk.Line, "%s has no name; ours are 'lan' and 'wan'", blk)
+		blk.warn(blk.Line, "%s has no name", blk)
 	default:
-		blk.warn(blk.Line, "%s is left alone; ours are 'lan' and 'wan'", blk)
+		o := b.other(blk.Name)
+		o.network = once(o.network, blk)
 	}
 }
 
@@ -294,12 +319,13 @@ func (b *blocks) assignDHCP(blk *block) {
 	net := blk.Name
 	set(blk, "interface", &net, word)
 	switch net {
-	case "lan":
+	case lanName:
 		b.dhcp = once(b.dhcp, blk)
-	case "wan":
+	case wanName:
 		// `ignore 1` in every OpenWrt file; we never serve there.
 	default:
-		blk.warn(blk.Line, "%s for interface %s: only 'lan' is served", blk, show(net))
+		o := b.other(net)
+		o.dhcp = once(o.dhcp, blk)
 	}
 }
 

@@ -61,7 +61,25 @@ func try(t *testing.T, text string, want func(*Config), problems ...string) {
 
 // check is what every Config of Parse has to satisfy, whatever the text.
 func check(c Config) error {
-	return errors.Join(checkLAN(c.LAN), checkWAN(c), checkRing(c), checkHosts(c))
+	return errors.Join(checkNetworks(c), checkWAN(c), checkRing(c), checkHosts(c))
+}
+
+func checkNetworks(c Config) error {
+	all := c.Networks()
+	for i, n := range all {
+		if err := checkLAN(n); err != nil {
+			return fmt.Errorf("%s: %w", n.Name, err)
+		}
+		if i > 0 && n.Device == c.WAN.Device {
+			return fmt.Errorf("%s is on the WAN port", n.Name)
+		}
+		for _, other := range all[:i] {
+			if n.Name == other.Name || n.Device == other.Device || n.Addr.Overlaps(other.Addr) {
+				return fmt.Errorf("%+v beside %+v", n, other)
+			}
+		}
+	}
+	return nil
 }
 
 func checkLAN(l LAN) error {
@@ -122,7 +140,9 @@ func checkHosts(c Config) error {
 			ok = ok && once(m) && m[0]&1 == 0
 		}
 		if h.Addr.IsValid() {
-			ok = ok && once(h.Addr) && usable(c.LAN.Addr, h.Addr) && h.Addr != c.LAN.Addr.Addr()
+			ok = ok && once(h.Addr) && slices.ContainsFunc(c.Networks(), func(n LAN) bool {
+				return usable(n.Addr, h.Addr) && h.Addr != n.Addr.Addr()
+			})
 		}
 		if h.Name != "" {
 			_, err := domainName(h.Name)
@@ -540,6 +560,8 @@ func TestSectionsOfOthers(t *testing.T) {
 		{"config interface 'loopback'\noption proto static", ""},
 		{"config interface 'wan6'\noption proto dhcpv6", ""},
 		{"config interface 'guest'\noption proto dhcp", "1: warning: config interface 'guest' is left alone"},
+		{"config interface 'guest'\noption device br-guest\noption ipaddr 10.0.0.1/24", "1: warning: config interface 'guest' is left alone: there is no config dhcp"},
+		{"config interface 'modem'\noption proto dhcp\nconfig dhcp 'modem'\noption ignore 1", ""},
 		{"config interface\noption proto dhcp", "1: warning: config interface has no name"},
 		{"config dhcp 'wan'\noption interface wan\noption ignore 1", ""},
 		{"config dhcp 'lan'\noption interface guest\noption ignore 1", "1: warning: config dhcp 'lan' for interface 'guest'"},
@@ -548,6 +570,70 @@ func TestSectionsOfOthers(t *testing.T) {
 		{"package mwan3\nconfig interface wan\noption disabled 1", "2: warning: config interface 'wan' of package mwan3 is not ours"},
 	} {
 		try(t, tt.text, asDefault, maybe(tt.problem)...)
+	}
+}
+
+// guest is a network beside the LAN, as written in the tests.
+const guest = "config interface guest;option device br-guest;option ipaddr 192.168.2.1/24\n"
+
+func withGuest(change func(*LAN)) func(*Config) {
+	return func(c *Config) {
+		n := LAN{
+			Name: "guest", Device: "br-guest", Addr: netip.MustParsePrefix("192.168.2.1/24"),
+			First: addr("192.168.2.100"), Last: addr("192.168.2.249"),
+			LeaseTime: 12 * time.Hour, Domain: "lan", Gateways: addrs("192.168.2.1"),
+			Serve: true, Authoritative: true,
+		}
+		change(&n)
+		c.Others = append(c.Others, n)
+	}
+}
+
+func TestOtherNetworks(t *testing.T) {
+	same := func(*LAN) {}
+	for _, tt := range []struct {
+		text    string
+		want    func(*Config)
+		problem string
+	}{
+		{guest + "config dhcp guest", withGuest(same), ""},
+		{"config dhcp g;option interface guest\n" + guest, withGuest(same), ""},
+		{"config interface guest;option ifname 'eth0.3 eth1';option type bridge;option ipaddr 192.168.2.1/24\nconfig dhcp guest", withGuest(same), ""},
+		{guest + "config dhcp guest;option start 10;option limit 5;option leasetime 1h;list dhcp_option 6,9.9.9.9;list dhcp_option 15", withGuest(func(n *LAN) {
+			n.First, n.Last, n.LeaseTime = addr("192.168.2.10"), addr("192.168.2.14"), time.Hour
+			n.DNS, n.Domain = addrs("9.9.9.9"), ""
+		}), ""},
+		{guest + "config dhcp guest;option ignore 1", withGuest(func(n *LAN) { n.Serve = false }), ""},
+		{guest + "config dhcp guest;option dynamicdhcp 0", withGuest(func(n *LAN) { n.StaticOnly = true }), ""},
+		{guest + "config dhcp guest\nconfig dnsmasq;option domain home;option authoritative 0", func(c *Config) {
+			c.LAN.Domain, c.LAN.Authoritative = "home", false
+			withGuest(func(n *LAN) { n.Domain, n.Authoritative = "home", false })(c)
+		}, ""},
+		{guest + "config dhcp guest\nconfig dhcp lan;option leasetime 1h;list dhcp_option 15,x", func(c *Config) {
+			c.LAN.LeaseTime, c.LAN.Domain = time.Hour, "x"
+			withGuest(same)(c)
+		}, ""},
+		{guest + "config dhcp guest\nconfig host;option mac 2:0:0:0:0:1;option ip 192.168.2.9", func(c *Config) {
+			withGuest(same)(c)
+			c.Hosts = []Host{{MACs: [][6]byte{{2, 5: 1}}, Addr: addr("192.168.2.9"), Line: 3}}
+		}, ""},
+		{guest + "config dhcp guest\nconfig host;option mac 2:0:0:0:0:1;option ip 192.168.3.9", withGuest(same),
+			"3: option 'ip': '192.168.3.9' is outside all our networks"},
+		{guest + "config dhcp guest\nconfig host;option mac 2:0:0:0:0:1;option ip 192.168.2.1", withGuest(same),
+			"3: option 'ip': '192.168.2.1' is the router's own address"},
+
+		{"config interface guest;option ipaddr 192.168.2.1/24\nconfig dhcp guest", asDefault, "1: config interface 'guest' is left out: it has no device"},
+		{"config interface guest;option device br-guest\nconfig dhcp guest", asDefault, "1: config interface 'guest' is left out: it has no ipaddr"},
+		{"config interface guest;option device br-guest;option proto dhcp\nconfig dhcp guest", asDefault, "1: config interface 'guest' is left out: only with proto 'static'"},
+		{"config interface guest;option device br-lan;option ipaddr 192.168.2.1/24\nconfig dhcp guest", asDefault, "1: config interface 'guest' is left out: 'br-lan' is the device of 'lan'"},
+		{"config interface guest;option device br-guest;option ipaddr 192.168.0.1/16\nconfig dhcp guest", asDefault, "1: config interface 'guest' is left out: 192.168.0.0/16 overlaps 192.168.1.0/24 of 'lan'"},
+		{"config interface guest;option device wan;option ipaddr 192.168.2.1/24\nconfig dhcp guest", asDefault, "1: config interface 'guest' is left out: 'wan' is the WAN port, where nobody is served"},
+		{"config interface guest;option device eth0.2;option ipaddr 192.168.2.1/24\nconfig dhcp guest\nconfig interface wan;option proto none;option device eth0.2",
+			func(c *Config) { c.WAN.Enabled, c.WAN.Device = false, "eth0.2" }, "1: config interface 'guest' is left out: 'eth0.2' is the WAN port"},
+		{"config dhcp guest\n", asDefault, "1: warning: config dhcp 'guest' for interface 'guest': there is no config interface of that name"},
+		{guest + "config dhcp guest\nconfig dhcp g;option interface guest", withGuest(same), "3: warning: config dhcp 'g': the one in line 2 is in force"},
+	} {
+		try(t, tt.text, tt.want, maybe(tt.problem)...)
 	}
 }
 
@@ -744,6 +830,8 @@ func TestFormatRoundTrip(t *testing.T) {
 		func(c *Config) { c.LAN.Gateways = addrs("192.168.1.1", "192.168.1.2") },
 		func(c *Config) { c.LAN.LeaseTime = Infinite },
 		func(c *Config) { c.LAN.LeaseTime = MaxLeaseTime },
+		withGuest(func(n *LAN) { n.Domain, n.LeaseTime, n.Gateways = "", time.Hour, nil }),
+		func(c *Config) { c.LAN.Domain = ""; withGuest(func(n *LAN) { n.Serve, n.NoDNS = false, true })(c) },
 		func(c *Config) { c.LAN.LeaseTime = 90 * time.Second },
 		func(c *Config) { c.WAN.Enabled, c.WAN.Device = false, c.LAN.Device },
 		func(c *Config) { c.WAN.Hostname, c.WAN.VendorID = "it's # a \"\\", " ; " },
@@ -789,6 +877,7 @@ func FuzzConfig(f *testing.F) {
 		f.Add(readFile(f, name))
 	}
 	f.Add([]byte("c interface lan;o ipaddr 10.0.0.2/30;o device wan;c dhcp lan;o start 1;o limit 9;o leasetime 1s;l dhcp_option 6"))
+	f.Add([]byte(guest + "c dhcp guest;o start 9;c interface iot;o device eth9;o ipaddr 10.9.0.1/16;c dhcp iot;o ignore 1"))
 	f.Add([]byte("c host;o mac 2:0:0:0:0:1;o ip 192.168.1.9;o name x;c host;o mac '2:0:0:0:0:1 2:0:0:0:0:2';o ip ignore"))
 	f.Add([]byte("c interface wan;o clientid 0x01:02;o vendorid \"a'b\";o norelease 0;l dns 1.1.1.1;c leasehold;o page_port 0"))
 	f.Fuzz(func(t *testing.T, text []byte) {

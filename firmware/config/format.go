@@ -12,10 +12,15 @@ import (
 // Format writes everything that is in force as UCI text, defaults included.
 // Parse makes the same Config of it, but for the lines of the hosts.
 func Format(c Config) []byte {
-	sections := []Section{
-		c.LAN.network(),
-		c.WAN.network(),
-		c.LAN.dhcp(),
+	dhcp := c.LAN.dhcp()
+	if c.LAN.Domain == "" {
+		dhcp.list("dhcp_option", "15")
+	}
+	sections := []Section{c.LAN.network(), c.WAN.network(), dhcp}
+	for _, n := range c.Others {
+		dhcp := n.dhcp()
+		dhcp.list("dhcp_option", strings.TrimSuffix("15,"+n.Domain, ","))
+		sections = append(sections, n.network(), dhcp)
 	}
 	for _, h := range c.Hosts {
 		sections = append(sections, h.section())
@@ -24,7 +29,7 @@ func Format(c Config) []byte {
 }
 
 func (l LAN) network() Section {
-	s := Section{Type: "interface", Name: "lan"}
+	s := Section{Type: "interface", Name: l.Name}
 	s.option("device", l.Device)
 	s.option("proto", "static")
 	s.list("ipaddr", l.Addr.String())
@@ -50,9 +55,9 @@ func (w WAN) network() Section {
 }
 
 func (l LAN) dhcp() Section {
-	s := Section{Type: "dhcp", Name: "lan"}
+	s := Section{Type: "dhcp", Name: l.Name}
 	network, first, last := toUint(l.Addr.Masked().Addr()), toUint(l.First), toUint(l.Last)
-	s.option("interface", "lan")
+	s.option("interface", l.Name)
 	s.option("start", strconv.FormatUint(uint64(first-network), 10))
 	s.option("limit", strconv.FormatUint(uint64(last-first)+1, 10))
 	s.option("leasetime", formatLeaseTime(l.LeaseTime))
@@ -63,9 +68,6 @@ func (l LAN) dhcp() Section {
 	}
 	if l.NoDNS || len(l.DNS) > 0 {
 		s.list("dhcp_option", formatAddrs("6", l.DNS))
-	}
-	if l.Domain == "" {
-		s.list("dhcp_option", "15")
 	}
 	return s
 }

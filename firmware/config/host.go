@@ -91,23 +91,35 @@ func (r *reader) readWhere(b *block, c *claims) (w where, ok bool) {
 	return w, !written || w != where{}
 }
 
-// reservable accepts an address of the LAN that nobody else has.
+// reservable accepts an address of one of our networks that nobody else has.
 func (r *reader) reservable(s string, c *claims) (netip.Addr, error) {
 	a, err := hostAddr(s)
 	if err != nil {
 		return a, err
 	}
-	lan := r.LAN.Addr
+	lan := r.networkOf(a)
 	line, taken := c.addrs[a]
 	switch {
+	case !lan.IsValid() && len(r.Others) == 0:
+		err = fmt.Errorf("%s is outside the LAN %v", show(s), r.LAN.Addr.Masked())
+	case !lan.IsValid():
+		err = fmt.Errorf("%s is outside all our networks", show(s))
 	case a == lan.Addr():
 		err = errors.New(show(s) + " is the router's own address")
-	case !lan.Contains(a):
-		err = fmt.Errorf("%s is outside the LAN %v", show(s), lan.Masked())
 	case !usable(lan, a):
-		err = fmt.Errorf("%s is the first or last of the LAN %v and no machine's", show(s), lan.Masked())
+		err = fmt.Errorf("%s is the first or last of the network %v and no machine's", show(s), lan.Masked())
 	case taken:
 		err = fmt.Errorf("%s belongs to the host in line %d", show(s), line)
 	}
 	return a, err
+}
+
+// networkOf returns our own address in a's network; invalid: it is in none.
+func (r *reader) networkOf(a netip.Addr) netip.Prefix {
+	for _, n := range r.Networks() {
+		if n.Addr.Contains(a) {
+			return n.Addr
+		}
+	}
+	return netip.Prefix{}
 }

@@ -53,7 +53,7 @@ func (r *reader) readLANDevice(b *block) {
 	case written || len(ports) == 0:
 		set(b, "device", &r.LAN.Device, deviceName)
 	case kind == "bridge":
-		r.LAN.Device = "br-lan"
+		r.LAN.Device = "br-" + r.LAN.Name
 	default:
 		set(b, "ifname", &r.LAN.Device, deviceName)
 	}

@@ -11,16 +11,15 @@ func (r *reader) readWAN(b *block) {
 	wan := &r.WAN
 	proto := "dhcp"
 	set(b, "proto", &proto, word)
+	wan.Enabled = proto == "dhcp" && !b.off()
+	r.readWANDevice(b)
 	if proto != "dhcp" {
-		wan.Enabled = false
 		if proto != "none" {
 			b.bad("proto", b.lineOf("proto"),
 				fmt.Errorf("%s is not supported; the WAN port is left alone", show(proto)))
 		}
 		return // the other options are those of another protocol
 	}
-	wan.Enabled = !b.off()
-	r.readWANDevice(b)
 	r.readClient(b)
 	setAll(b, "dns", &wan.DNS, resolver)
 	set(b, "peerdns", &wan.PeerDNS, boolean)
