@@ -20,7 +20,8 @@ import (
 	"leasehold/firmware/status"
 )
 
-// lan is the serving side: one loop that owns the server and its table.
+// lan is one network of the serving side: a loop that owns the server and its
+// table.
 type lan struct {
 	log   *slog.Logger
 	board *board
@@ -40,6 +41,7 @@ type lan struct {
 	asked    chan answer
 	unasked  uint64 // messages that found no room among them
 	seeking  int    // probes for which no message waits
+	mended   int    // how often the ring was mended, as far as we have seen to it
 }
 
 // A question is a message that waits, after so many probes for it before.
@@ -65,20 +67,14 @@ const askAtOnce = 8
 // use, the client may ask again.
 const mostTries = 4
 
-// lanConfig is the part of the configuration that is the LAN side's.
+// lanConfig is the part of the configuration that is one network's.
 type lanConfig struct {
 	config.LAN
 	Hosts []config.Host
+	// OnWAN: the device is the WAN port, where we never serve.
+	OnWAN bool
 	// AwaitDNS: the clients' resolvers are those that the WAN side learns.
 	AwaitDNS bool
-}
-
-func lanPart(cfg config.Config) lanConfig {
-	return lanConfig{
-		LAN:      cfg.LAN,
-		Hosts:    cfg.Hosts,
-		AwaitDNS: len(cfg.LAN.DNS) == 0 && !cfg.LAN.NoDNS && cfg.WAN.Enabled && (cfg.WAN.PeerDNS || len(cfg.WAN.DNS) > 0),
-	}
 }
 
 // untilDNS is how long a client holds its address while there are no resolvers
@@ -93,12 +89,14 @@ const (
 	publishShare = 100
 )
 
-// run serves until ctx ends, the interface goes, or the configuration asks for
-// another interface. What it knows comes from the ring, so it can be started
+// run serves until ctx ends, the interface goes, or serving is switched on or
+// off. What it knows comes from the ring, so it can be started
 // again at any time.
 func (l *lan) run(ctx context.Context) error {
 	l.beat()
-	if err := l.os.addAddr(l.cfg.Device, l.cfg.Addr); err != nil {
+	if l.cfg.OnWAN {
+		l.cfg.Serve = false
+	} else if err := l.os.addAddr(l.cfg.Device, l.cfg.Addr); err != nil {
 		return err
 	}
 	l.conn = nil
@@ -222,15 +220,17 @@ func (l *lan) pause(ctx context.Context, d time.Duration) {
 	case <-t.C:
 	case <-ctx.Done():
 	case cfg := <-l.configs:
-		l.move(cfg)
+		l.cfg = cfg
 	}
 }
 
 // mend looks after the ring. One that is there again may know more than we do.
 func (l *lan) mend(now time.Time) {
-	if !l.store.mend(now) {
+	mended := l.store.mend(now)
+	if mended == l.mended {
 		return
 	}
+	l.mended = mended
 	l.log.Info("the ring takes leases again", "ring", l.store.place)
 	l.recall(now)
 	var known []ring.Entry // to it, perhaps not: it may be another one
@@ -250,6 +250,7 @@ func (l *lan) mend(now time.Time) {
 // two addresses of one client, as a power cut in the middle of a move leaves
 // them, the later counts and the earlier is forgotten.
 func (l *lan) recall(now time.Time) {
+	l.mended = l.store.times()
 	n := 0
 	var moved []ring.Entry
 	for b, err := range l.store.bindings() {
@@ -277,30 +278,20 @@ func (l *lan) recall(now time.Time) {
 			l.server.Lent(now, b)
 		}
 	}
-	l.server.BeWary(l.store.unknown(now, l.cfg.LeaseTime))
+	l.server.BeWary(l.store.unknown(now))
 	l.log.Info("leases recalled", "leases", n, "ring", l.store.place)
 }
 
-// reconfigure goes on with another configuration, or returns errRestart where
-// that takes another socket.
+// reconfigure goes on with another configuration for the same device and
+// address, or returns errRestart where a socket is to be opened or closed.
 func (l *lan) reconfigure(cfg lanConfig) error {
-	if old := l.move(cfg); old.Device != cfg.Device || old.Addr != cfg.Addr || old.Serve != cfg.Serve {
+	old := l.cfg
+	l.cfg = cfg
+	if old.Serve != cfg.Serve || old.OnWAN != cfg.OnWAN {
 		return errRestart
 	}
 	l.server.Reconfigure(l.serverConfig())
 	return nil
-}
-
-// move takes over a configuration, and the old address down where there is
-// another one.
-func (l *lan) move(cfg lanConfig) (old lanConfig) {
-	old, l.cfg = l.cfg, cfg
-	if old.Device != cfg.Device || old.Addr != cfg.Addr {
-		if err := l.os.removeAddr(old.Device, old.Addr); err != nil {
-			l.log.Error("old address not taken off", "err", err)
-		}
-	}
-	return old
 }
 
 func (l *lan) serverConfig() server.Config {
@@ -483,7 +474,7 @@ func (l *lan) found(now time.Time, r answer) {
 
 func (l *lan) inUse(now time.Time, r answer) {
 	l.log.Warn("address is in use without a lease", "addr", r.addr, "by", r.user)
-	l.board.note(status.Event{At: now, Text: fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user)})
+	l.note(now, fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user))
 }
 
 // entries is what a decision has to leave on flash: the binding first, so that
@@ -509,7 +500,7 @@ func (l *lan) keep(now time.Time, entries []ring.Entry) error {
 	if !errors.Is(err, ring.ErrFull) {
 		return err
 	}
-	forget := l.store.outside(l.cfg.Addr)
+	forget := l.store.outside()
 	if len(forget) == 0 {
 		return err
 	}
@@ -553,8 +544,16 @@ func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagr
 	}
 	l.log.Log(context.Background(), at, what, append(attrs, more...)...)
 	if at >= slog.LevelInfo {
-		l.board.note(status.Event{At: time.Now(), Text: sentence(what, dec, name, more)})
+		l.note(time.Now(), sentence(what, dec, name, more))
 	}
+}
+
+// note puts an event on the page. That it was in the LAN goes without saying.
+func (l *lan) note(now time.Time, text string) {
+	if l.cfg.Name != "lan" {
+		text = l.cfg.Name + ": " + text
+	}
+	l.board.note(status.Event{At: now, Text: text})
 }
 
 // name is what a client calls itself, or did when it was bound: not every
@@ -582,7 +581,10 @@ func sentence(what string, dec server.Decision, name string, more []any) string 
 // publish shows the table as it is now.
 func (l *lan) publish() {
 	trouble := ""
-	if !l.cfg.Serve {
+	switch {
+	case l.cfg.OnWAN:
+		trouble = "the device is the WAN port, where nobody is served"
+	case !l.cfg.Serve:
 		trouble = "DHCP is switched off in the configuration"
 	}
 	view := l.view(trouble)
@@ -596,7 +598,10 @@ func (l *lan) publish() {
 		}
 	}
 	health := l.store.health(now)
-	l.board.publish(func(r *status.Report) { r.LAN, r.Ring = view, health })
+	l.board.publish(func(r *status.Report) {
+		showLAN(r, view)
+		r.Ring = health
+	})
 }
 
 func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
@@ -625,10 +630,10 @@ func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
 
 func (l *lan) failed(why string) {
 	view := l.view(why)
-	l.board.publish(func(r *status.Report) { r.LAN = view })
+	l.board.publish(func(r *status.Report) { showLAN(r, view) })
 }
 
-// view is what the page shows of the LAN side before any lease.
+// view is what the page shows of the network before any lease.
 func (l *lan) view(trouble string) status.LAN {
-	return status.LAN{Device: l.cfg.Device, Addr: l.cfg.Addr, First: l.cfg.First, Last: l.cfg.Last, Trouble: trouble}
+	return status.LAN{Name: l.cfg.Name, Device: l.cfg.Device, Addr: l.cfg.Addr, First: l.cfg.First, Last: l.cfg.Last, Trouble: trouble}
 }

@@ -1,6 +1,7 @@
 // Package router is the shell around the protocol: it opens sockets, reads the
-// clock, keeps the ring and runs one loop for the LAN, one for the WAN and one
-// for the page, each of which can crash and begin anew without the others.
+// clock, keeps the ring and runs one loop for each network of the LAN side, one
+// for the WAN and one for the page, each of which can crash and begin anew
+// without the others.
 //
 // It is the only package that knows both the protocol and the firmware.
 package router
@@ -56,7 +57,7 @@ func run(ctx context.Context, opt Options, os platform) error {
 		opt.Pulse = unfelt{}
 	}
 	cfg, problems := opt.Load()
-	s := openStore(time.Now(), os, cfg.Ring, leases(cfg))
+	s := openStore(time.Now(), os, cfg)
 	defer s.close()
 	tellRing(opt.Log, s)
 	r := &router{
@@ -98,8 +99,11 @@ func tellRing(log *slog.Logger, s *store) {
 
 // leases is how many bindings a configuration can lead to.
 func leases(cfg config.Config) int {
-	pool := lease.Pool{First: cfg.LAN.First, Last: cfg.LAN.Last}
-	return pool.Size() + len(cfg.Hosts)
+	n := len(cfg.Hosts)
+	for _, l := range cfg.Networks() {
+		n += lease.Pool{First: l.First, Last: l.Last}.Size()
+	}
+	return n
 }
 
 // A router is the running whole.
@@ -110,9 +114,10 @@ type router struct {
 	store *store
 	pulse Pulse
 
-	cfg            config.Config
-	lan            *lan
-	lanT, wanT, pg *running
+	cfg       config.Config
+	lans      []*network
+	resolvers spring[[]netip.Addr] // that the WAN side learns
+	wanT, pg  *running
 }
 
 // A running task can be stopped and waited for.
@@ -141,13 +146,7 @@ func (t *running) stop() {
 
 func (r *router) start(ctx context.Context, cfg config.Config) {
 	r.cfg = cfg
-	r.lan = &lan{
-		log: r.log.With("side", "lan"), board: r.board, store: r.store, os: r.os,
-		configs: newMailbox[lanConfig](), dns: newMailbox[[]netip.Addr](),
-		cfg:  lanPart(cfg),
-		beat: func() { r.pulse.Beat("lan") },
-	}
-	r.lanT = r.launch(ctx, task{"lan", r.lan.run, r.lan.failed, r.lan.pause})
+	r.startLANs(ctx, lanParts(cfg))
 	r.startWAN(ctx)
 	r.startPage(ctx)
 }
@@ -155,13 +154,13 @@ func (r *router) start(ctx context.Context, cfg config.Config) {
 func (r *router) startWAN(ctx context.Context) {
 	if !r.cfg.WAN.Enabled {
 		r.wanT = nil
-		r.lan.dns.put(nil)
+		r.resolvers.put(nil)
 		r.board.publish(func(rep *status.Report) { rep.WAN = status.WAN{} })
 		return
 	}
 	w := &wan{
 		log: r.log.With("side", "wan"), board: r.board, store: r.store, os: r.os,
-		resolvers: r.lan.dns.put, cfg: r.cfg.WAN,
+		resolvers: r.resolvers.put, cfg: r.cfg.WAN,
 		beat: func() { r.pulse.Beat("wan") },
 	}
 	r.wanT = r.launch(ctx, task{name: "wan", run: w.run, failed: w.failed})
@@ -218,8 +217,8 @@ func (r *router) reload(ctx context.Context, load func() (config.Config, []confi
 	if cfg.Ring != old.Ring {
 		r.log.Warn("what is said about the ring holds from the next start on", "ring", old.Ring.Path)
 	}
-	r.store.fit(time.Now(), leases(cfg))
-	r.lan.configs.put(lanPart(cfg))
+	r.store.fit(time.Now(), cfg)
+	r.startLANs(ctx, lanParts(cfg))
 	if !reflect.DeepEqual(cfg.WAN, old.WAN) {
 		r.wanT.stop()
 		r.startWAN(ctx)
@@ -232,9 +231,11 @@ func (r *router) reload(ctx context.Context, load func() (config.Config, []confi
 
 // stop ends the tasks at once and waits for all.
 func (r *router) stop() {
-	for _, t := range []*running{r.lanT, r.wanT, r.pg} {
-		t.stop()
+	for _, n := range r.lans {
+		n.stop()
 	}
+	r.wanT.stop()
+	r.pg.stop()
 }
 
 // toldProblems is how many mistakes go to the log one by one: a file of garbage

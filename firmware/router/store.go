@@ -48,7 +48,10 @@ type store struct {
 	life  config.Ring
 
 	mu        sync.Mutex
-	size      int64 // that a plain file is to have
+	networks  []netip.Prefix // that are served
+	longest   time.Duration  // of their lease times
+	mended    int            // how often the ring began to take bindings again
+	size      int64          // that a plain file is to have
 	device    device
 	ring      *ring.Ring // nil: it could not be opened
 	trouble   string     // why nothing can be kept; "": it can
@@ -72,13 +75,23 @@ type loan struct {
 
 // openStore opens the ring. A store without a ring is better than no router, so
 // there always is one.
-func openStore(now time.Time, os platform, cfg config.Ring, leases int) *store {
+func openStore(now time.Time, os platform, cfg config.Config) *store {
 	s := &store{
-		open: os.openRing, look: os.readRing, place: flash.Place{Path: cfg.Path, AtEnd: cfg.AtEnd}, life: cfg,
-		size: sizeFor(leases), lent: map[netip.Addr]loan{},
+		open: os.openRing, look: os.readRing, place: flash.Place{Path: cfg.Ring.Path, AtEnd: cfg.Ring.AtEnd}, life: cfg.Ring,
+		size: sizeFor(leases(cfg)), lent: map[netip.Addr]loan{},
 	}
+	s.serve(cfg.Networks())
 	s.reopen(now)
 	return s
+}
+
+// serve notes which networks there are.
+func (s *store) serve(networks []config.LAN) {
+	s.networks, s.longest = nil, 0
+	for _, n := range networks {
+		s.networks = append(s.networks, n.Addr)
+		s.longest = max(s.longest, n.LeaseTime)
+	}
 }
 
 func sizeFor(leases int) int64 {
@@ -146,10 +159,11 @@ func (s *store) close() {
 }
 
 // fit has the ring grow with what is configured.
-func (s *store) fit(now time.Time, leases int) {
+func (s *store) fit(now time.Time, cfg config.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	size := sizeFor(leases)
+	s.serve(cfg.Networks())
+	size := sizeFor(leases(cfg))
 	if size <= s.size {
 		return
 	}
@@ -182,11 +196,26 @@ const (
 )
 
 // mend does what has to be done from time to time: it tries again what did not
-// work, and notes that nothing is lent any more. It reports whether the ring
-// takes bindings again that it did not take before.
-func (s *store) mend(now time.Time) bool {
+// work, and notes that nothing is lent any more. It returns how often so far the
+// ring took bindings again that it had not taken: who has not seen to the last
+// time yet has to.
+func (s *store) mend(now time.Time) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.tend(now) {
+		s.mended++
+	}
+	return s.mended
+}
+
+// times returns what mend did.
+func (s *store) times() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mended
+}
+
+func (s *store) tend(now time.Time) bool {
 	for a, l := range s.lent {
 		if !now.Before(l.until) {
 			delete(s.lent, a)
@@ -247,11 +276,11 @@ func (s *store) retry(now time.Time) bool {
 
 // unknown notes until when addresses may be in use that the ring knows nothing
 // of, because it did not know everything when it was opened.
-func (s *store) unknown(now time.Time, longest time.Duration) time.Time {
+func (s *store) unknown(now time.Time) time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.wary.IsZero() && !s.calm {
-		s.wary = now.Add(min(max(longest, server.LentTerm), waryAtMost))
+		s.wary = now.Add(min(max(s.longest, server.LentTerm), waryAtMost))
 	}
 	return s.wary
 }
@@ -316,9 +345,14 @@ func (s *store) settle(b lease.Binding) {
 	s.repay(b)
 }
 
-// repay ends the loans of an address and of a client that now has another.
+// repay ends the loans of an address and of a client that now has another one in
+// the same network.
 func (s *store) repay(b lease.Binding) {
-	maps.DeleteFunc(s.lent, func(a netip.Addr, l loan) bool { return a == b.Addr || l.ID == b.ID })
+	network := netip.Prefix{}
+	if i := slices.IndexFunc(s.networks, func(n netip.Prefix) bool { return n.Contains(b.Addr) }); i >= 0 {
+		network = s.networks[i]
+	}
+	maps.DeleteFunc(s.lent, func(a netip.Addr, l loan) bool { return a == b.Addr || l.ID == b.ID && network.Contains(a) })
 }
 
 // loans returns the bindings that are lent, each with what is left of it.
@@ -404,11 +438,16 @@ func (s *store) putWAN(now time.Time, l client.Last) error {
 	return s.write(now, e)
 }
 
-// outside lists, to be forgotten, the bindings that are not of the network, or
-// cannot be read.
-func (s *store) outside(network netip.Prefix) (forget []ring.Entry) {
+// outside lists, to be forgotten, the bindings that are of no network that is
+// served, or cannot be read.
+func (s *store) outside() (forget []ring.Entry) {
+	s.mu.Lock()
+	networks := s.networks
+	s.mu.Unlock()
 	for key, value := range s.all() {
-		if b, err := decodeBinding(key, value); isBinding(key) && (err != nil || !network.Contains(b.Addr)) {
+		b, err := decodeBinding(key, value)
+		served := slices.ContainsFunc(networks, func(n netip.Prefix) bool { return n.Contains(b.Addr) })
+		if isBinding(key) && (err != nil || !served) {
 			forget = append(forget, ring.Entry{Key: key})
 		}
 	}

@@ -68,8 +68,8 @@ func lanOn(nor *flashtest.NOR, now time.Time, cfg config.Config, hear sink, user
 	os := chipAlone(nor)
 	os.probe = func(_ string, _, a netip.Addr) (dhcp.HWAddr, error) { return user(a), nil }
 	l := &lan{
-		log: slog.New(slog.DiscardHandler), board: newBoard(status.Report{}), cfg: lanPart(cfg), conn: hear, os: os,
-		store:  openStore(now, os, cfg.Ring, leases(cfg)),
+		log: slog.New(slog.DiscardHandler), board: newBoard(status.Report{}), cfg: lanParts(cfg)[0], conn: hear, os: os,
+		store:  openStore(now, os, cfg),
 		asking: map[netip.Addr]question{}, asked: make(chan answer, askAtOnce),
 	}
 	l.cfg.AwaitDNS = false

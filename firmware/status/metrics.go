@@ -13,17 +13,30 @@ import (
 // Metrics returns the report in the text format 0.0.4 of Prometheus, as of now.
 func Metrics(r *Report, now time.Time) []byte {
 	m := &metrics{}
-	m.family("build_info", gauge, "The version that runs.", sample{"version", r.Version, 1})
+	m.family("build_info", gauge, "The version that runs.", sample{[]label{{"version", r.Version}}, 1})
 	if !r.Started.IsZero() {
 		m.gauge("uptime_seconds", "Time since the start.", now.Sub(r.Started).Seconds())
 	}
-	m.family("leases", gauge, "Addresses of the LAN that are not free, by state.", byState(r.LAN.Leases, now)...)
-	m.counter("lan_lost_messages_total", "Messages that came faster than they were answered.", float64(r.LAN.Lost))
+	m.lans(r.LANs, now)
 	if r.WAN.Device != "" {
 		m.gauge("wan_bound", "Whether the WAN port has an address.", truth(r.WAN.Addr.IsValid()))
 	}
 	m.ring(r.Ring)
 	return m.b.Bytes()
+}
+
+func (m *metrics) lans(lans []LAN, now time.Time) {
+	var leases, lost []sample
+	for _, l := range lans {
+		network := label{"network", l.Name}
+		for _, s := range byState(l.Leases, now) {
+			s.labels = append([]label{network}, s.labels...)
+			leases = append(leases, s)
+		}
+		lost = append(lost, sample{[]label{network}, float64(l.Lost)})
+	}
+	m.family("leases", gauge, "Addresses that are not free, by network and state.", leases...)
+	m.family("lan_lost_messages_total", counter, "Messages that came faster than they were answered, by network.", lost...)
 }
 
 func (m *metrics) ring(g Ring) {
@@ -57,14 +70,14 @@ func byState(leases []Lease, now time.Time) (samples []sample) {
 		n[e.stateAt(now)]++
 	}
 	for _, state := range slices.Sorted(maps.Keys(n)) {
-		samples = append(samples, sample{"state", state, n[state]})
+		samples = append(samples, sample{[]label{{"state", state}}, n[state]})
 	}
 	return samples
 }
 
 func bySegment(erases []uint32) (samples []sample) {
 	for i, n := range erases {
-		samples = append(samples, sample{"segment", strconv.Itoa(i), float64(n)})
+		samples = append(samples, sample{[]label{{"segment", strconv.Itoa(i)}}, float64(n)})
 	}
 	return samples
 }
@@ -82,11 +95,13 @@ const (
 	counter = "counter"
 )
 
-// A sample is one line; without a label it is its family's only one.
+// A sample is one line; without labels it is its family's only one.
 type sample struct {
-	label, value string
-	n            float64
+	labels []label
+	n      float64
 }
+
+type label struct{ name, value string }
 
 type metrics struct{ b bytes.Buffer }
 
@@ -102,8 +117,12 @@ func (m *metrics) family(name, kind, help string, samples ...sample) {
 	fmt.Fprintf(&m.b, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
 	for _, s := range samples {
 		m.b.WriteString(name)
-		if s.label != "" {
-			fmt.Fprintf(&m.b, `{%s="%s"}`, s.label, labelValue.Replace(strings.ToValidUTF8(s.value, "\ufffd")))
+		for i, l := range s.labels {
+			m.b.WriteByte("{,"[min(i, 1)])
+			fmt.Fprintf(&m.b, `%s="%s"`, l.name, labelValue.Replace(strings.ToValidUTF8(l.value, "\ufffd")))
+		}
+		if len(s.labels) > 0 {
+			m.b.WriteByte('}')
 		}
 		fmt.Fprintf(&m.b, " %s\n", strconv.FormatFloat(s.n, 'f', -1, 64))
 	}

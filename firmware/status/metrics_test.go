@@ -18,10 +18,13 @@ func TestMetricsGolden(t *testing.T) {
 	}
 }
 
+const pair = `[a-z]+="(?:[^"\\\n]|\\[\\"n])*"`
+
 var (
 	helpLine   = regexp.MustCompile(`^# HELP (leasehold_[a-z_]+) [A-Z][^\\]+\.$`)
 	typeLine   = regexp.MustCompile(`^# TYPE (leasehold_[a-z_]+) (counter|gauge)$`)
-	sampleLine = regexp.MustCompile(`^(leasehold_[a-z_]+)(?:\{([a-z]+)="((?:[^"\\\n]|\\[\\"n])*)"\})? (\S+)$`)
+	sampleLine = regexp.MustCompile(`^(leasehold_[a-z_]+)(?:\{(` + pair + `(?:,` + pair + `)*)\})? (\S+)$`)
+	labelPair  = regexp.MustCompile(pair)
 )
 
 // parseMetrics reads what a scraper reads: values by name and label. It refuses
@@ -55,13 +58,18 @@ func parseMetrics(text string) (map[string]float64, error) {
 		if m == nil || m[1] != family || kind == "" {
 			return nil, fmt.Errorf("%q in the family %s", line, family)
 		}
-		n, err := strconv.ParseFloat(m[4], 64)
+		n, err := strconv.ParseFloat(m[3], 64)
 		if err != nil {
 			return nil, err
 		}
 		key := m[1]
 		if m[2] != "" {
-			key += "{" + m[2] + "=" + strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(m[3]) + "}"
+			var labels []string
+			for _, l := range labelPair.FindAllString(m[2], -1) {
+				name, value, _ := strings.Cut(strings.TrimSuffix(l, `"`), `="`)
+				labels = append(labels, name+"="+strings.NewReplacer(`\\`, `\`, `\"`, `"`, `\n`, "\n").Replace(value))
+			}
+			key += "{" + strings.Join(labels, ",") + "}"
 		}
 		if _, twice := values[key]; twice {
 			return nil, fmt.Errorf("%s is there twice", key)
@@ -99,6 +107,7 @@ func TestParseMetricsCanFail(t *testing.T) {
 		head + "leasehold_y 1\n",
 		head + "leasehold_x{a=\"\"\"} 1\n",
 		head + "leasehold_x{a=\"\\x\"} 1\n",
+		head + "leasehold_x{a=\"1\"b=\"2\"} 1\n",
 		head + "leasehold_x 1\n" + head + "leasehold_x 2\n",
 		head + "# TYPE leasehold_x gauge\n",
 		"# HELP leasehold_x It.\nleasehold_x 1\n",
@@ -118,10 +127,10 @@ func TestMetricsEscapeEveryLabel(t *testing.T) {
 	for _, evil := range []string{"\"} 1\nleasehold_wan_bound 1\n", `\`, `\n`, "\xff\xfe", "", "a\rb", "ä{}=,"} {
 		r := example()
 		r.Version = evil
-		r.LAN.Leases[4].State = evil
+		r.LANs[0].Leases[4].State = evil
 		values := parsed(t, r, noon)
 		said := strings.ToValidUTF8(evil, "\ufffd")
-		for _, key := range []string{"leasehold_build_info{version=" + said + "}", "leasehold_leases{state=" + said + "}"} {
+		for _, key := range []string{"leasehold_build_info{version=" + said + "}", "leasehold_leases{network=lan,state=" + said + "}"} {
 			if values[key] != 1 {
 				t.Errorf("%q = %v; want 1", key, values[key])
 			}
@@ -137,7 +146,7 @@ func TestMetricsTellNobodysName(t *testing.T) {
 	if _, err := parseMetrics(text); err != nil {
 		t.Error(err)
 	}
-	for _, e := range r.LAN.Leases {
+	for _, e := range r.LANs[0].Leases {
 		for _, s := range []string{e.Name, e.HW, e.Addr.String()} {
 			if strings.Contains(text, s) {
 				t.Errorf("the metrics have %q", s)
@@ -156,7 +165,7 @@ func TestMetricsCountLeasesAsThePageDoes(t *testing.T) {
 		{13 * time.Hour, 1, 3},
 	} {
 		values := parsed(t, example(), in(tc.after))
-		if b, e := values["leasehold_leases{state=bound}"], values["leasehold_leases{state=expired}"]; b != tc.bound || e != tc.over {
+		if b, e := values["leasehold_leases{network=lan,state=bound}"], values["leasehold_leases{network=lan,state=expired}"]; b != tc.bound || e != tc.over {
 			t.Errorf("after %v %v are bound and %v expired; want %v and %v", tc.after, b, e, tc.bound, tc.over)
 		}
 	}

@@ -18,7 +18,9 @@ func Page(r *Report, now time.Time) []byte {
 	p.raw("<h1>leasehold</h1>\n<p class=sub>version ", esc(r.Version), " · up for ", p.since(r.Started), "</p>\n")
 	p.problems(r.Problems)
 	p.wan(r.WAN)
-	p.lan(r.LAN)
+	for _, l := range r.LANs {
+		p.lan(l)
+	}
 	p.ring(r.Ring)
 	p.events(r.Events)
 	p.raw("<footer class=soft><a href=/metrics>Metrics</a> for Prometheus</footer>\n</main>\n")
@@ -143,7 +145,7 @@ func (p *page) wan(w WAN) {
 }
 
 func (p *page) lan(l LAN) {
-	p.raw("<h2>Home network (LAN)</h2>\n")
+	p.raw("<h2>", title(l.Name), "</h2>\n")
 	p.trouble(l.Trouble)
 	p.raw("<dl>\n")
 	p.field("Bridge", cmp.Or(l.Device, "none"))
@@ -165,6 +167,14 @@ func (p *page) lan(l LAN) {
 		p.lease(e)
 	}
 	p.raw("</table></div>\n")
+}
+
+// title names a network as its owner does.
+func title(network string) string {
+	if network == "lan" {
+		return "Home network (LAN)"
+	}
+	return "Network “" + esc(network) + "”"
 }
 
 func (p *page) lease(e Lease) {

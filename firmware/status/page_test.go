@@ -28,8 +28,8 @@ func example() *Report {
 	return &Report{
 		Version: "0.1.0",
 		Started: in(-50*time.Hour - 3*time.Minute),
-		LAN: LAN{
-			Device: "br-lan", Addr: prefix("192.168.1.1/24"),
+		LANs: []LAN{{
+			Name: "lan", Device: "br-lan", Addr: prefix("192.168.1.1/24"),
 			First: addr("192.168.1.100"), Last: addr("192.168.1.249"),
 			Lost: 3,
 			Leases: []Lease{
@@ -40,7 +40,7 @@ func example() *Report {
 				{Addr: addr("192.168.1.103"), HW: "02:00:00:00:00:04", Name: "laptop", State: "released", Until: in(-time.Hour), Heard: true},
 				{Addr: addr("192.168.1.104"), HW: "–", State: "in use by somebody else", Until: in(30 * time.Minute), Heard: true},
 			},
-		},
+		}},
 		WAN: WAN{
 			Device: "wan", State: "BOUND",
 			Addr: prefix("203.0.113.7/24"), Gateway: addr("203.0.113.1"), Server: addr("203.0.113.2"),
@@ -63,8 +63,8 @@ func example() *Report {
 func troubled() *Report {
 	r := example()
 	r.Problems = []string{"/etc/config/leasehold:12: option 'leasetime': 'soon' is no time"}
-	r.LAN.Trouble = "interface br-lan: no such network interface"
-	r.LAN.Leases = nil
+	r.LANs[0].Trouble = "interface br-lan: no such network interface"
+	r.LANs[0].Leases = nil
 	r.WAN = WAN{Device: "wan", State: "SELECTING", Trouble: "default route by 203.0.113.1 on wan: operation not permitted"}
 	r.Ring = Ring{Path: "/etc/leasehold.ring", Trouble: "/etc/leasehold.ring: not a ring"}
 	return r
@@ -143,7 +143,7 @@ func TestPageOfNothing(t *testing.T) {
 func TestPageEscapesEveryField(t *testing.T) {
 	r := troubled()
 	full := example()
-	r.LAN.Leases, r.Ring, r.WAN = full.LAN.Leases, full.Ring, full.WAN
+	r.LANs[0].Leases, r.Ring, r.WAN = full.LANs[0].Leases, full.Ring, full.WAN
 	var said []string
 	infect(reflect.ValueOf(r).Elem(), &said)
 	if len(said) < 15 {
@@ -221,8 +221,8 @@ func shift(r *Report, d time.Duration) {
 	move(&r.Started)
 	move(&r.WAN.Renew)
 	move(&r.WAN.Expires)
-	for i := range r.LAN.Leases {
-		move(&r.LAN.Leases[i].Until)
+	for i := range r.LANs[0].Leases {
+		move(&r.LANs[0].Leases[i].Until)
 	}
 	for i := range r.Events {
 		move(&r.Events[i].At)
@@ -311,7 +311,7 @@ func TestGroup(t *testing.T) {
 
 func TestPageOfALeaseThatEndedUnheard(t *testing.T) {
 	r := example()
-	r.LAN.Leases = []Lease{{State: "bound", Until: in(-time.Second)}}
+	r.LANs[0].Leases = []Lease{{State: "bound", Until: in(-time.Second)}}
 	if page := string(Page(r, noon)); !strings.Contains(page, "<td>expired<td>") {
 		t.Error("the lease is not shown as expired")
 	}
@@ -354,6 +354,34 @@ func TestDuration(t *testing.T) {
 	} {
 		if got := Duration(tc.d); got != tc.want {
 			t.Errorf("Duration(%v) = %q; want %q", tc.d, got, tc.want)
+		}
+	}
+}
+
+// Every network has a section of its own, the LAN first.
+func TestPageShowsEveryNetwork(t *testing.T) {
+	r := example()
+	r.LANs = append(r.LANs, LAN{
+		Name: "guest", Device: "br-guest", Addr: netip.MustParsePrefix("192.168.2.1/24"),
+		Leases: []Lease{{Addr: netip.MustParseAddr("192.168.2.100"), Name: "visitor", State: "bound"}},
+	})
+	page := string(Page(r, noon))
+	lan, guest, visitor := strings.Index(page, "Home network (LAN)"), strings.Index(page, "Network “guest”"), strings.Index(page, "visitor")
+	if lan < 0 || guest < lan || visitor < guest || strings.Count(page, "<td>phone<td>") != 1 {
+		t.Errorf("LAN at %d, guest at %d, visitor at %d of\n%s", lan, guest, visitor, page)
+	}
+	values, err := parseMetrics(string(Metrics(r, noon)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, want := range map[string]float64{
+		"leasehold_leases{network=lan,state=bound}":      3,
+		"leasehold_leases{network=guest,state=bound}":    1,
+		"leasehold_leases{network=guest,state=released}": 0,
+		"leasehold_lan_lost_messages_total{network=lan}": 3,
+	} {
+		if values[key] != want {
+			t.Errorf("%s is %v; want %v", key, values[key], want)
 		}
 	}
 }

@@ -18,7 +18,7 @@ import (
 type Report struct {
 	Version string
 	Started time.Time
-	LAN     LAN
+	LANs    []LAN
 	WAN     WAN
 	Ring    Ring
 	// Problems are what is wrong with the configuration, a line each.
@@ -26,8 +26,9 @@ type Report struct {
 	Events   []Event // the latest last
 }
 
-// LAN is the serving side.
+// LAN is one of the networks of the serving side.
 type LAN struct {
+	Name        string // as configured: lan, guest
 	Device      string
 	Addr        netip.Prefix
 	First, Last netip.Addr
