@@ -2,6 +2,7 @@ package client
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -168,51 +169,20 @@ func (c *choosing) receive(m *Machine, now time.Time, a answer) Step {
 	if err != nil {
 		return unusable(a, err)
 	}
+	e := Event{Reason: Offered, Addr: o.addr, Server: o.server}
+	switch {
+	case o.rank > c.best.rank && c.best.rank > 0:
+		e.Detail = fmt.Sprintf("preferred to %v by %v", c.best.addr, c.best.server)
+	case o.rank <= c.best.rank:
+		e.Detail = fmt.Sprintf("passed over for %v by %v", c.best.addr, c.best.server)
+	}
 	if o.rank > c.best.rank {
 		c.best = o
 	}
 	if o.rank == sameAddress {
 		return m.request(now, c)
 	}
-	return Step{Why: Event{Reason: Offered, Addr: o.addr, Server: o.server}}
-}
-
-// A candidate is an offer, with how we like it.
-type candidate struct {
-	addr, server netip.Addr
-	rank         rank
-}
-
-// A rank orders offers; of equal ones the first counts.
-type rank int
-
-const (
-	lastResort  rank = iota + 1 // the server let us down a moment ago
-	stranger                    // not the server that we had
-	sameServer                  // as before
-	sameAddress                 // of the same server: nothing better can come
-)
-
-var errNoServer = errors.New("no server identifier")
-
-func (m *Machine) judge(a answer) (candidate, error) {
-	p, err := a.addr()
-	if err != nil {
-		return candidate{}, err
-	}
-	if !a.server.IsValid() {
-		return candidate{}, errNoServer
-	}
-	o := candidate{addr: p.Addr(), server: a.server, rank: stranger}
-	switch {
-	case o.server == m.acq.avoid:
-		o.rank = lastResort
-	case Last{o.addr, o.server} == m.last:
-		o.rank = sameAddress
-	case o.server == m.last.Server:
-		o.rank = sameServer
-	}
-	return o, nil
+	return Step{Why: e}
 }
 
 // A repeated message is sent as it is until it is answered.
@@ -325,7 +295,9 @@ func (r *rebooting) receive(m *Machine, now time.Time, a answer) Step {
 	case dhcpv4.MessageTypeAck:
 		return m.granted(now, r.sent, a, m.last.Server)
 	case dhcpv4.MessageTypeNak:
-		return m.refused(now, a)
+		if _, rejected := within(m.cfg.Reject, a.server); !rejected {
+			return m.refused(now, a)
+		}
 	}
 	return Step{}
 }
@@ -342,7 +314,11 @@ func (m *Machine) granted(now, sent time.Time, a answer, server netip.Addr) Step
 // unusable ignores an OFFER or ACK: our message will be repeated, and in the end
 // another server asked.
 func unusable(a answer, err error) Step {
-	return Step{Why: Event{Reason: Unusable, Server: a.server, Detail: err.Error()}}
+	e := Event{Reason: Unusable, Server: a.server, Detail: err.Error()}
+	if errors.As(err, new(unwanted)) {
+		e.Reason, e.Addr = Unwanted, dhcp.Addr(a.msg.YourIPAddr)
+	}
+	return Step{Why: e}
 }
 
 // refused takes a NAK that we believe. Nothing that it refers to is ours any

@@ -13,6 +13,9 @@
 // PROBING is ours: an address is granted, and the link is asked whether somebody
 // else uses it. No address is ever installed before that, and none for a moment
 // longer than its lease.
+//
+// Beside all this, where no server has answered for a minute, an address of RFC
+// 3927 is looked for and installed until a lease takes its place.
 package client
 
 import (
@@ -29,24 +32,32 @@ import (
 // A Config says who we are to the server.
 type Config struct {
 	HW        dhcp.HWAddr
-	ID        []byte // option 61; nil: 01 and HW
+	ID        []byte // option 61; nil: 01 and HW; empty: none is sent
 	Hostname  string // option 12; empty: none is sent
 	VendorID  string // option 60; empty: none is sent
 	Broadcast bool   // ask for broadcast answers
-	Request   []byte // options to ask for beside those that a Lease has room for
+	// Send are more options for every DISCOVER and REQUEST, in place of what would
+	// be said there otherwise. Not those that make the exchange: 50 to 55, 57, 61.
+	Send    dhcpv4.Options
+	Request []byte // options to ask for beside those that a Lease has room for
 	// NoClassless keeps to the routers of option 3 and the static routes of 33;
 	// those of 121 and 249 are not asked for, and ignored.
 	NoClassless bool
-	Last        Last // held before the reboot, and asked for first; zero: nothing
+	// Accept and Reject are networks, of one address perhaps. An answer counts if
+	// neither the address that it gives nor the server is in one of Reject, and,
+	// where there are any, one of them is in one of Accept.
+	Accept, Reject []netip.Prefix
+	Last           Last // held before the reboot, and asked for first; zero: nothing
 }
 
 // A Step is what the caller is to do next, in field order.
 type Step struct {
-	Lease *Lease         // install it; one without an address: take the old one down
-	Probe netip.Addr     // ask by ARP (RFC 5227) whether it is free, then call Probed
-	Send  *dhcp.Datagram // not to be changed: it may be sent again
-	Wake  time.Time      // call Tick then; zero: only a message can move us on
-	Why   Event          // for the log and the page; zero: nothing notable
+	Lease    *Lease         // install it; one without an address: take the old one down
+	Announce netip.Addr     // say once, by an ARP request of which it is sender and target, that it is ours
+	Probe    netip.Addr     // ask by ARP (RFC 5227) whether it is free, then call Probed
+	Send     *dhcp.Datagram // not to be changed: it may be sent again
+	Wake     time.Time      // call Tick then; zero: only a message can move us on
+	Why      Event          // for the log and the page; zero: nothing notable
 }
 
 // A Machine is a DHCP client on one link. It belongs to one goroutine.
@@ -55,9 +66,11 @@ type Machine struct {
 	rnd *rand.Rand
 
 	state state
-	held  *Lease // what the caller has installed; nil: nothing
+	held  *Lease // of a server, and installed; nil: none
 	last  Last   // asked for first; that of held, while there is one
 	acq   acquisition
+	alone alone
+	claim claim
 }
 
 // An acquisition is how the search for a lease, or for its extension, goes. It
@@ -87,8 +100,8 @@ func New(cfg Config, rnd *rand.Rand) *Machine {
 		cfg.ID = []byte(dhcp.HardwareID(cfg.HW))
 	}
 	cfg.ID = slices.Clone(cfg.ID)
-	m := &Machine{cfg: cfg, rnd: rnd, state: stopped{}}
-	if cfg.Last.check() == nil {
+	m := &Machine{cfg: cfg, rnd: rnd, state: stopped{}, alone: newAlone(cfg.HW)}
+	if cfg.Last.check() == nil && cfg.wants(cfg.Last.Addr, cfg.Last.Server) == nil {
 		m.last = cfg.Last
 	}
 	return m
@@ -97,48 +110,51 @@ func New(cfg Config, rnd *rand.Rand) *Machine {
 // Start begins: with the address that was held before, where there is one, else
 // by looking for a server.
 func (m *Machine) Start(now time.Time) Step {
-	return m.done(m.settle(now, 0))
+	return m.done(now, m.settle(now, 0))
 }
 
 // Receive takes a message from the link, whatever it is.
 func (m *Machine) Receive(now time.Time, d dhcp.Datagram) Step {
 	if s, over := m.expire(now); over {
-		return m.done(s)
+		return m.done(now, s)
 	}
 	a, ok := m.read(d)
 	if !ok || !m.state.expects(a.xid) {
-		return m.done(Step{})
+		return m.done(now, Step{})
 	}
-	return m.done(m.state.receive(m, now, a))
+	return m.done(now, m.state.receive(m, now, a))
 }
 
 // Probed takes what came of Step.Probe: whether somebody else uses a.
 func (m *Machine) Probed(now time.Time, a netip.Addr, inUse bool) Step {
 	if s, over := m.expire(now); over {
-		return m.done(s)
+		return m.done(now, s)
 	}
 	p, ok := m.state.(*probing)
 	if !ok || p.lease.Addr.Addr() != a {
-		return m.done(Step{})
+		if m.held == nil && a == m.alone.addr && m.alone.lease == nil {
+			return m.done(now, m.sought(now, inUse))
+		}
+		return m.done(now, Step{})
 	}
 	if inUse {
-		return m.done(m.decline(now, p.lease))
+		return m.done(now, m.decline(now, p.lease))
 	}
 	s := m.bind(now, p.lease)
+	m.announce(now)
 	s.Why = Event{Reason: Leased, Addr: a, Server: p.lease.Server, For: p.lease.Term}
-	return m.done(s)
+	return m.done(now, s)
 }
 
 // Tick does what is due. Calling it early is harmless; the Wake that it returns
 // is after now.
 func (m *Machine) Tick(now time.Time) Step {
-	if s, over := m.expire(now); over {
-		return m.done(s)
+	s, over := m.expire(now)
+	if w := m.state.wake(); !over && !w.IsZero() && !now.Before(w) {
+		s = m.state.tick(m, now)
 	}
-	if w := m.state.wake(); w.IsZero() || now.Before(w) {
-		return m.done(Step{})
-	}
-	return m.done(m.state.tick(m, now))
+	m.seek(now, &s)
+	return m.done(now, s)
 }
 
 // LinkUp says that the carrier is back. The network may be another one: "A
@@ -153,11 +169,15 @@ func (m *Machine) LinkUp(now time.Time) Step {
 		return Step{}
 	}
 	if s, over := m.expire(now); over {
-		return m.done(s)
+		return m.done(now, s)
 	}
 	s := m.settle(now, debounce)
+	if m.alone.lease != nil { // the neighbours may be others
+		m.alone.lease, s.Lease = nil, &Lease{}
+	}
+	m.alone.due = time.Time{}
 	s.Why = Event{Reason: LinkBack, Addr: m.last.Addr}
-	return m.done(s)
+	return m.done(now, s)
 }
 
 // Release gives the lease back and stops until Start, which then begins from
@@ -171,20 +191,28 @@ func (m *Machine) Release(now time.Time) Step {
 		s.Send = m.release(l)
 		s.Why = Event{Reason: Released, Addr: l.Addr.Addr(), Server: l.Server}
 	}
-	return s
+	return m.done(now, s)
 }
 
 // State is where in figure 5 we are.
 func (m *Machine) State() State { return m.state.name() }
 
 // Lease is what is installed, nil when nothing is. It is never changed.
-func (m *Machine) Lease() *Lease { return m.held }
+func (m *Machine) Lease() *Lease {
+	if m.held == nil {
+		return m.alone.lease
+	}
+	return m.held
+}
 
 // done completes what a public method returns.
-func (m *Machine) done(s Step) Step {
-	s.Wake = m.state.wake()
-	if e := m.expiry(); s.Wake.IsZero() || !e.IsZero() && e.Before(s.Wake) {
-		s.Wake = e
+func (m *Machine) done(now time.Time, s Step) Step {
+	m.follow(now, &s)
+	s.Announce = m.announcement(now)
+	for _, w := range []time.Time{m.state.wake(), m.expiry(), m.claim.due, m.alone.due} {
+		if s.Wake.IsZero() || !w.IsZero() && w.Before(s.Wake) {
+			s.Wake = w
+		}
 	}
 	return s
 }

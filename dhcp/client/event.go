@@ -32,6 +32,10 @@ const (
 	Expired                     // the lease ran out unanswered
 	LinkBack                    // the carrier is there again
 	Released                    // RELEASE
+	Unwanted                    // OFFER or ACK against the user's lists
+	Alone                       // no server for a minute: a link-local address is installed
+	Contested                   // somebody has the link-local address: another is tried
+	Defended                    // somebody claims our address: it is announced once more
 )
 
 var reasonTexts = [...]string{
@@ -53,6 +57,10 @@ var reasonTexts = [...]string{
 	Expired:   "lease expired",
 	LinkBack:  "link is back",
 	Released:  "released",
+	Unwanted:  "answer not wanted",
+	Alone:     "no server, link-local address taken",
+	Contested: "link-local address is in use, trying another",
+	Defended:  "another station claims our address, defended",
 }
 
 // String says it without the particulars of an Event.
@@ -72,7 +80,7 @@ type Event struct {
 func (e Event) String() string {
 	switch e.Reason {
 	case Offered:
-		return fmt.Sprintf("offered %v by %v", e.Addr, e.Server)
+		return fmt.Sprintf("offered %v by %v%s", e.Addr, e.Server, e.detail())
 	case Unusable:
 		return fmt.Sprintf("answer of %s is not usable: %s", e.who("a server"), e.Detail)
 	case Asking:
@@ -101,6 +109,14 @@ func (e Event) String() string {
 		return fmt.Sprintf("lease of %v has expired", e.Addr)
 	case Released:
 		return fmt.Sprintf("released %v to %v", e.Addr, e.Server)
+	case Unwanted:
+		return fmt.Sprintf("%v of %s is not wanted: %s", e.Addr, e.who("a server"), e.Detail)
+	case Alone:
+		return fmt.Sprintf("no server for a minute, %v taken meanwhile", e.Addr)
+	case Contested:
+		return fmt.Sprintf("%v is in use by another station, trying another", e.Addr)
+	case Defended:
+		return fmt.Sprintf("another station claims %v, defended", e.Addr)
 	}
 	return e.Reason.String()
 }

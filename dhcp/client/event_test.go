@@ -14,7 +14,7 @@ func TestEveryStateAndReasonHasAText(t *testing.T) {
 			t.Errorf("State(%d) has no name", st)
 		}
 	}
-	for r := Searching; r <= Released; r++ {
+	for r := Searching; r <= Defended; r++ {
 		if r.String() == "" {
 			t.Errorf("Reason(%d) has no text", r)
 		}

@@ -27,7 +27,7 @@ func FuzzReceive(f *testing.F) {
 		f.Add(script)
 	}
 	f.Fuzz(func(t *testing.T, script []byte) {
-		c := &careful{T: t, now: time.Unix(0, 0)}
+		c := &careful{T: t, now: time.Unix(0, 0), free: map[netip.Addr]bool{}}
 		c.m = New(Config{HW: hw, Last: Last{ip("192.0.2.1"), ip("192.0.2.254")}}, rand.New(rand.NewPCG(1, 2)))
 		c.did(c.m.Start(c.now))
 		for len(script) > 0 && !t.Failed() {
@@ -45,6 +45,7 @@ const (
 	probeFree
 	probeInUse
 	linkUp
+	conflict
 	hearOffer
 	hearACK
 	hearNAK
@@ -60,8 +61,8 @@ type careful struct {
 	m         *Machine
 	now, wake time.Time
 	xid       dhcpv4.TransactionID // of the latest message
-	asked     netip.Addr           // probe not answered yet
-	free      netip.Addr           // what the latest probe found free
+	asked     []netip.Addr         // probes not answered yet
+	free      map[netip.Addr]bool  // what a probe found free since it was last taken down
 	installed netip.Prefix
 }
 
@@ -69,15 +70,21 @@ func (c *careful) did(s Step) {
 	c.Helper()
 	if l := s.Lease; l != nil {
 		c.installed = l.Addr
-		if l.Addr.IsValid() && l.Addr.Addr() != c.free {
-			c.Errorf("%v installed without a probe; %v was free", l.Addr, c.free)
+		if l.Addr.IsValid() && !c.free[l.Addr.Addr()] {
+			c.Errorf("%v installed without a probe; %v were free", l.Addr, c.free)
 		}
 		if !l.Addr.IsValid() {
-			c.free = netip.Addr{}
+			clear(c.free)
+		}
+		if l.LinkLocal && (!linkLocal.Contains(l.Addr.Addr()) || len(l.Routes) > 0) {
+			c.Errorf("link-local lease %+v", l)
 		}
 	}
+	if s.Announce.IsValid() && s.Announce != c.installed.Addr() {
+		c.Errorf("announced %v; installed is %v", s.Announce, c.installed)
+	}
 	if s.Probe.IsValid() {
-		c.asked = s.Probe
+		c.asked = append(c.asked, s.Probe)
 	}
 	if s.Send != nil {
 		c.xid = s.Send.Msg.TransactionID
@@ -149,11 +156,14 @@ func (c *careful) play(script []byte) []byte {
 		c.now = c.now.Add(time.Second << (arg() % 24))
 		c.tick()
 	case probeFree, probeInUse:
-		a := c.asked
-		if c.asked = (netip.Addr{}); a.IsValid() && op == probeFree {
-			c.free = a
+		a := ip("192.0.2.200") // of nobody's
+		if n := len(c.asked); n > 0 {
+			a, c.asked = c.asked[n-1], c.asked[:n-1]
 		}
+		c.free[a] = op == probeFree
 		c.did(c.m.Probed(c.now, a, op == probeInUse))
+	case conflict:
+		c.did(c.m.Conflict(c.now, c.installed.Addr()))
 	case linkUp:
 		c.did(c.m.LinkUp(c.now))
 	case hearOffer, hearACK, hearNAK:

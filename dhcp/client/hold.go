@@ -9,7 +9,9 @@ import (
 
 // bind installs l, which is known to be free or in use by us already.
 func (m *Machine) bind(now time.Time, l *Lease) Step {
-	m.held, m.last, m.acq = l, l.Last(), acquisition{}
+	m.held, m.last = l, l.Last()
+	// Who was driven off an address may be so again.
+	m.acq = acquisition{conflicts: m.acq.conflicts}
 	s := m.hold(now)
 	s.Lease = l
 	return s
@@ -100,7 +102,8 @@ func (e *extending) receive(m *Machine, now time.Time, a answer) Step {
 	case dhcpv4.MessageTypeAck:
 		return m.extended(now, e.sent, a)
 	case dhcpv4.MessageTypeNak:
-		if e.as == Rebinding || a.server == m.held.Server {
+		_, rejected := within(m.cfg.Reject, a.server)
+		if e.as == Rebinding && !rejected || a.server == m.held.Server {
 			return m.refused(now, a)
 		}
 	}
@@ -119,6 +122,7 @@ func (m *Machine) extended(now, sent time.Time, a answer) Step {
 	if l.Addr.Addr() != m.held.Addr.Addr() {
 		return m.probe(now, l)
 	}
+	m.acq.conflicts = 0
 	s := m.bind(now, l)
 	s.Why = Event{Reason: Extended, Addr: l.Addr.Addr(), Server: l.Server, For: l.Term}
 	return s

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -24,6 +25,10 @@ type Lease struct {
 	Domain string       // labels of letters, digits and hyphens, or empty
 	Search []string     // more of them for the resolver; Domain is not among them by itself
 	MTU    int          // 576 at least, more than the port can perhaps; 0: not said
+
+	// LinkLocal says that nobody granted it: we took an address of RFC 3927 for
+	// want of a server. Nothing but Addr and Term is there then.
+	LinkLocal bool
 
 	Term time.Duration // dhcp.Infinite: for ever
 	// All counted from when the REQUEST was sent, and zero when the lease does
@@ -141,7 +146,7 @@ func (m *Machine) read(d dhcp.Datagram) (answer, bool) {
 	if hw, ok := dhcp.ClientHW(d.Msg); !ok || hw != m.cfg.HW {
 		return answer{}, false
 	}
-	if o := dhcpv4.OptionClientIdentifier; d.Msg.Options.Has(o) && string(d.Msg.Options.Get(o)) != string(m.cfg.ID) {
+	if id := d.Msg.Options[dhcpv4.OptionClientIdentifier.Code()]; id != nil && len(m.cfg.ID) > 0 && !bytes.Equal(id, m.cfg.ID) {
 		return answer{}, false
 	}
 	a := answer{kind: d.Msg.MessageType(), xid: d.Msg.TransactionID, msg: d.Msg, hop: d.HW}
@@ -190,6 +195,9 @@ func (m *Machine) lease(now, sent time.Time, a answer, server netip.Addr) (*Leas
 	}
 	if a.server.IsValid() {
 		server = a.server
+	}
+	if err := m.cfg.wants(addr.Addr(), server); err != nil {
+		return nil, err
 	}
 	l := &Lease{
 		Addr:   addr,

@@ -16,6 +16,15 @@ import (
 // frame.
 const maxMessage = 1472
 
+// NodeID is an identifier as RFC 4361 wants it: 255, an IAID and a DUID. Both are
+// of the port's address (DUID-LL, RFC 8415, section 11.4), which is soldered on;
+// nothing has to be remembered.
+func NodeID(hw dhcp.HWAddr) []byte {
+	id := append([]byte{255}, hw[2:]...)
+	id = append(id, 0, 3, 0, byte(iana.HWTypeEthernet))
+	return append(id, hw[:]...)
+}
+
 // message returns a message with what every message of ours carries.
 func (m *Machine) message(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, opts ...dhcpv4.Option) *dhcpv4.DHCPv4 {
 	msg := &dhcpv4.DHCPv4{
@@ -23,10 +32,10 @@ func (m *Machine) message(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, opt
 		HWType:        iana.HWTypeEthernet,
 		TransactionID: xid,
 		ClientHWAddr:  m.cfg.HW[:],
-		Options: dhcpv4.OptionsFromList(
-			dhcpv4.OptMessageType(kind),
-			dhcpv4.OptClientIdentifier(m.cfg.ID),
-		),
+		Options:       dhcpv4.OptionsFromList(dhcpv4.OptMessageType(kind)),
+	}
+	if len(m.cfg.ID) > 0 {
+		msg.Options.Update(dhcpv4.OptClientIdentifier(m.cfg.ID))
 	}
 	for _, o := range opts {
 		msg.Options.Update(o)
@@ -45,6 +54,9 @@ func (m *Machine) query(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, secs 
 	}
 	if m.cfg.VendorID != "" {
 		msg.Options.Update(dhcpv4.OptClassIdentifier(m.cfg.VendorID))
+	}
+	for code, value := range m.cfg.Send {
+		msg.Options[code] = value
 	}
 	if m.cfg.Broadcast {
 		msg.SetBroadcast()

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/netip"
@@ -27,13 +28,15 @@ var hw = dhcp.HWAddr{2, 0, 0, 0, 0, 1}
 // said by the test, in order and at the right time; anything else fails it.
 type player struct {
 	*testing.T
-	m    *Machine
-	zero time.Time // of the timetable
-	now  time.Time
-	wake time.Time
-	done []string       // not yet said by the test
-	sent *dhcp.Datagram // latest
-	why  Event          // latest notable
+	m     *Machine
+	zero  time.Time // of the timetable
+	now   time.Time
+	wake  time.Time
+	done  []string       // not yet said by the test
+	sent  *dhcp.Datagram // latest
+	why   Event          // latest notable
+	alone bool           // link-local addresses are part of the story
+	said  []string       // "192.0.2.7 announced at 0s"
 }
 
 // play starts a machine at 0 s. Its first message waits for the test.
@@ -133,7 +136,10 @@ func (p *player) did(s Step) {
 	} else if l != nil {
 		p.done = append(p.done, "drop")
 	}
-	if s.Probe.IsValid() {
+	if s.Announce.IsValid() {
+		p.said = append(p.said, fmt.Sprintf("%v announced at %v", s.Announce, p.now.Sub(p.zero)))
+	}
+	if s.Probe.IsValid() && (p.alone || !linkLocal.Contains(s.Probe)) {
 		p.done = append(p.done, "probe "+s.Probe.String())
 	}
 	if s.Send != nil {
