@@ -40,6 +40,8 @@ type Config struct {
 	// be said there otherwise. Not those that make the exchange: 50 to 55, 57, 61.
 	Send    dhcpv4.Options
 	Request []byte // options to ask for beside those that a Lease has room for
+	// RequestOnly leaves those out.
+	RequestOnly bool
 	// NoClassless keeps to the routers of option 3 and the static routes of 33;
 	// those of 121 and 249 are not asked for, and ignored.
 	NoClassless bool

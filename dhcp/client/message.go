@@ -47,7 +47,9 @@ func (m *Machine) message(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, opt
 func (m *Machine) query(kind dhcpv4.MessageType, xid dhcpv4.TransactionID, secs uint16, opts ...dhcpv4.Option) *dhcpv4.DHCPv4 {
 	msg := m.message(kind, xid, opts...)
 	msg.NumSeconds = secs
-	msg.Options.Update(dhcpv4.OptParameterRequestList(m.cfg.asked()...))
+	if list := m.cfg.asked(); list != nil {
+		msg.Options.Update(dhcpv4.OptParameterRequestList(list...))
+	}
 	msg.Options.Update(dhcpv4.OptMaxMessageSize(maxMessage))
 	if m.cfg.Hostname != "" {
 		msg.Options.Update(dhcpv4.OptHostName(m.cfg.Hostname))

@@ -205,7 +205,9 @@ var wanted = dhcpv4.OptionCodeList{
 func (cfg Config) asked() dhcpv4.OptionCodeList {
 	var list dhcpv4.OptionCodeList
 	for _, c := range wanted {
-		if !cfg.NoClassless || c.Code() != 121 && c.Code() != 249 {
+		switch classless := c == dhcpv4.OptionClasslessStaticRoute || c == optMSRoutes; {
+		case cfg.RequestOnly, classless && cfg.NoClassless:
+		default:
 			list = append(list, c)
 		}
 	}

@@ -111,6 +111,16 @@ func TestMoreIsAskedForOnRequest(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatIsRequestedIsAskedFor(t *testing.T) {
+	for _, tt := range []struct{ only, want []byte }{{[]byte{1, 3, 6, 3}, []byte{1, 3, 6}}, {nil, nil}} {
+		p := play(t, func(c *Config) { c.Request, c.RequestOnly = tt.only, true })
+		p.after(0, s).sends("DISCOVER to broadcast")
+		if got, ok := p.sent.Msg.Options[55]; !bytes.Equal(got, tt.want) || ok != (tt.want != nil) {
+			t.Errorf("%v: asks for %v; want %v", tt.only, got, tt.want)
+		}
+	}
+}
+
 func TestMoreRoutesThanAKernelShouldHave(t *testing.T) {
 	var many []byte
 	for i := range 300 {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -53,6 +54,59 @@ func Probe(ifname string, from, a netip.Addr) (dhcp.HWAddr, error) {
 		}
 	}
 	return dhcp.HWAddr{}, nil
+}
+
+// Announce says once to all on the link that a is ours, by an ARP Announcement:
+// "an ARP Announcement is identical to an ARP Probe, except that now the sender
+// and target IP addresses are both set to the host's newly selected IPv4
+// address". RFC 5227, section 2.3.
+func Announce(ifname string, a netip.Addr) error {
+	ifi, err := findInterface(ifname)
+	if err != nil {
+		return err
+	}
+	l, err := openLink(ifi, etherTypeARP, claimFilter(a))
+	if err != nil {
+		return fmt.Errorf("ARP socket on %s: %w", ifname, err)
+	}
+	defer l.close()
+	if err := l.write(appendARPRequest(nil, dhcp.HWAddr(ifi.HardwareAddr), a, a), dhcp.BroadcastHW); err != nil {
+		return fmt.Errorf("announce %v on %s: %w", a, ifname, err)
+	}
+	return nil
+}
+
+// Guard calls claimed with every other station that says that a is its own,
+// until ctx ends or the interface is down or gone. All else that is on the link
+// the kernel drops.
+func Guard(ctx context.Context, ifname string, a netip.Addr, claimed func(by dhcp.HWAddr)) error {
+	ifi, err := findInterface(ifname)
+	if err != nil {
+		return err
+	}
+	l, err := openLink(ifi, etherTypeARP, claimFilter(a))
+	if err != nil {
+		return fmt.Errorf("ARP socket on %s: %w", ifname, err)
+	}
+	stop := context.AfterFunc(ctx, func() { l.close() })
+	defer func() {
+		if stop() {
+			l.close()
+		}
+	}()
+	b := make([]byte, 64)
+	for {
+		n, _, err := l.read(b)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			return fmt.Errorf("guard %v on %s: %w", a, ifname, err)
+		}
+		if by := arpUser(b[:n], a); by != (dhcp.HWAddr{}) && by != dhcp.HWAddr(ifi.HardwareAddr) {
+			claimed(by)
+		}
+	}
 }
 
 func awaitUser(l link, self dhcp.HWAddr, a netip.Addr, deadline time.Time) (dhcp.HWAddr, error) {
@@ -110,6 +164,19 @@ func arpFilter(a netip.Addr) []bpf.Instruction {
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: want, SkipTrue: 2},
 		bpf.LoadAbsolute{Off: 24, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: want, SkipTrue: 1},
+		bpf.RetConstant{Val: arpLen},
+		bpf.RetConstant{Val: 0},
+	}
+}
+
+// claimFilter passes ARP for IPv4 over Ethernet that comes from a.
+func claimFilter(a netip.Addr) []bpf.Instruction {
+	b := a.As4()
+	return []bpf.Instruction{
+		bpf.LoadAbsolute{Off: 0, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: 1<<16 | etherTypeIPv4, SkipTrue: 3},
+		bpf.LoadAbsolute{Off: 14, Size: 4},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(b[:]), SkipTrue: 1},
 		bpf.RetConstant{Val: arpLen},
 		bpf.RetConstant{Val: 0},
 	}

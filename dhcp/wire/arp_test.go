@@ -60,22 +60,23 @@ func TestARPUser(t *testing.T) {
 		name   string
 		packet []byte
 		used   bool // arpUser says that other uses the address
-		passes bool // the filter lets it pass
+		passes bool // the filter of a probe lets it pass
+		claims bool // and that of a guard does
 	}{
-		{"an answer", arp(t, reply, "192.0.2.7", "0.0.0.0"), true, true},
-		{"an announcement", arp(t, request, "192.0.2.7", "192.0.2.7"), true, true},
-		{"its holder asks for somebody", arp(t, request, "192.0.2.7", "192.0.2.1"), true, true},
-		{"another probe", arp(t, request, "0.0.0.0", "192.0.2.7"), true, true},
-		{"somebody asks for its holder", arp(t, request, "192.0.2.1", "192.0.2.7"), false, true},
-		{"somebody answers its holder", arp(t, reply, "192.0.2.1", "192.0.2.7"), false, true},
-		{"an answer that names no sender", arp(t, reply, "0.0.0.0", "192.0.2.7"), false, true},
-		{"an answer about another address", arp(t, reply, "192.0.2.8", "0.0.0.0"), false, false},
-		{"a probe for another address", arp(t, request, "0.0.0.0", "192.0.2.8"), false, false},
-		{"padded", append(arp(t, reply, "192.0.2.7", "0.0.0.0"), make([]byte, 18)...), true, true},
-		{"cut", short, false, true},
-		{"nothing", nil, false, false},
-		{"not Ethernet", wrong(1, 6), true, false}, // arpUser relies on the filter for that
-		{"not IPv4", wrong(2, 0x86), true, false},
+		{"an answer", arp(t, reply, "192.0.2.7", "0.0.0.0"), true, true, true},
+		{"an announcement", arp(t, request, "192.0.2.7", "192.0.2.7"), true, true, true},
+		{"its holder asks for somebody", arp(t, request, "192.0.2.7", "192.0.2.1"), true, true, true},
+		{"another probe", arp(t, request, "0.0.0.0", "192.0.2.7"), true, true, false},
+		{"somebody asks for its holder", arp(t, request, "192.0.2.1", "192.0.2.7"), false, true, false},
+		{"somebody answers its holder", arp(t, reply, "192.0.2.1", "192.0.2.7"), false, true, false},
+		{"an answer that names no sender", arp(t, reply, "0.0.0.0", "192.0.2.7"), false, true, false},
+		{"an answer about another address", arp(t, reply, "192.0.2.8", "0.0.0.0"), false, false, false},
+		{"a probe for another address", arp(t, request, "0.0.0.0", "192.0.2.8"), false, false, false},
+		{"padded", append(arp(t, reply, "192.0.2.7", "0.0.0.0"), make([]byte, 18)...), true, true, true},
+		{"cut", short, false, true, true},
+		{"nothing", nil, false, false, false},
+		{"not Ethernet", wrong(1, 6), true, false, false}, // arpUser relies on the filter for that
+		{"not IPv4", wrong(2, 0x86), true, false, false},
 	} {
 		want := dhcp.HWAddr{}
 		if test.used {
@@ -87,6 +88,10 @@ func TestARPUser(t *testing.T) {
 		n, err := machine(t, arpFilter(probed)).Run(test.packet)
 		if got := n >= arpLen; got != test.passes || err != nil || n != 0 && !got {
 			t.Errorf("%s: the filter lets %d octets pass, %v; want passed %v", test.name, n, err, test.passes)
+		}
+		n, err = machine(t, claimFilter(probed)).Run(test.packet)
+		if got := n >= arpLen; got != test.claims || err != nil || n != 0 && !got {
+			t.Errorf("%s: the filter of a guard lets %d octets pass, %v; want passed %v", test.name, n, err, test.claims)
 		}
 	}
 }

@@ -19,9 +19,18 @@
 //		option device 'wan'
 //		option proto 'dhcp'               # or none: leave the port alone
 //		option hostname 'router'          # sent to the provider; default: none
-//		option clientid '01020304aabb'    # hex; default: by the MAC address
+//		option clientid '01020304aabb'    # hex, duid (RFC 4361) or none; default: by the
+//		                                  # MAC address, by which most providers know us
 //		option vendorid 'leasehold'       # vendor class; default: none
+//		list sendopts '77:0662696c6c7573' # any option in hex, here the user class, or
+//		list sendopts '0x0c:"router"'     # as text; 90 is what some providers log in by
+//		list reqopts '43'                 # also asked for, by number or udhcpc's name
+//		option defaultreqopts '1'         # 0: ask only for reqopts
+//		option classlessroute '1'         # 0: neither ask for routes (121, 249) nor use them
 //		option broadcast '0'              # 1: ask for broadcast answers
+//		list reject '192.168.100.0/24'    # do not listen to a cable modem without a line:
+//		                                  # a network that addresses or servers are in
+//		list accept '203.0.113.0/24'      # listen to nothing else; default: to all
 //		option norelease '1'              # 0: give the lease back on shutdown
 //		option peerdns '1'                # 0: do not use the provider's resolvers
 //		list dns '9.9.9.9'                # resolvers, before the provider's
@@ -127,17 +136,24 @@ type LAN struct {
 
 // WAN is the port towards the provider.
 type WAN struct {
-	Enabled    bool   // false: leave the port alone; it is not LAN.Device if true
-	Device     string // port or VLAN, such as wan or eth0.2
-	Hostname   string // option 12; empty: not sent
-	ClientID   []byte // option 61 with its type byte, 2 to 255 bytes; nil: by MAC
-	VendorID   string // option 60; empty: not sent
-	Broadcast  bool   // set the broadcast flag
-	Release    bool   // RELEASE on orderly shutdown
-	PeerDNS    bool   // use the resolvers the provider names
-	DNS        []netip.Addr
-	Metric     int    // of the default route
-	ResolvFile string // absolute path of the resolver file to write
+	Enabled     bool             // false: leave the port alone; it is not LAN.Device if true
+	Device      string           // port or VLAN, such as wan or eth0.2
+	Hostname    string           // option 12; empty: not sent
+	ClientID    []byte           // option 61 with its type byte, 2 to 255 bytes; nil: by MAC; empty: not sent
+	ClientDUID  bool             // option 61 as RFC 4361 has it; ClientID is nil then
+	VendorID    string           // option 60; empty: not sent
+	Send        map[uint8][]byte // more options, in place of the above where they are the same
+	Request     []byte           // options to ask for, beside the usual ones
+	RequestOnly bool             // in place of these
+	NoClassless bool             // do without the routes of options 121 and 249
+	Accept      []netip.Prefix   // masked; where addresses or servers must be; empty: anywhere
+	Reject      []netip.Prefix   // masked; where neither may be
+	Broadcast   bool             // set the broadcast flag
+	Release     bool             // RELEASE on orderly shutdown
+	PeerDNS     bool             // use the resolvers the provider names
+	DNS         []netip.Addr
+	Metric      int    // of the default route
+	ResolvFile  string // absolute path of the resolver file to write
 }
 
 // A Host is a machine the owner knows by its MAC addresses.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -110,7 +111,7 @@ func checkWAN(c Config) error {
 	switch {
 	case w.Device == "" || w.Enabled && w.Device == c.LAN.Device:
 		return fmt.Errorf("WAN device %q", w.Device)
-	case w.ClientID != nil && (len(w.ClientID) < 2 || len(w.ClientID) > 255):
+	case len(w.ClientID) == 1 || len(w.ClientID) > 255 || w.ClientDUID && w.ClientID != nil:
 		return fmt.Errorf("client id %x", w.ClientID)
 	case len(w.Hostname) > 255 || len(w.VendorID) > 255 || w.Metric < 0:
 		return fmt.Errorf("WAN %+v", w)
@@ -228,7 +229,7 @@ func maybe(problem string) []string {
 	if problem == "" {
 		return nil
 	}
-	return []string{problem}
+	return strings.Split(problem, "|")
 }
 
 func TestPool(t *testing.T) {
@@ -370,6 +371,13 @@ func TestDNSMasq(t *testing.T) {
 
 func TestWAN(t *testing.T) {
 	off := func(c *Config) { c.WAN.Enabled = false }
+	sends := func(o map[uint8][]byte) func(*Config) { return func(c *Config) { c.WAN.Send = o } }
+	prefixes := func(list ...string) (out []netip.Prefix) {
+		for _, s := range list {
+			out = append(out, netip.MustParsePrefix(s))
+		}
+		return out
+	}
 	id := func(b ...byte) func(*Config) { return func(c *Config) { c.WAN.ClientID = b } }
 	for _, tt := range []struct {
 		text    string
@@ -405,7 +413,28 @@ func TestWAN(t *testing.T) {
 		{"option metric 20", func(c *Config) { c.WAN.Metric = 20 }, ""},
 		{"option metric -1", asDefault, "2: option 'metric': '-1' is no number from 0 to 2147483647"},
 		{"option metric 99999999999", asDefault, "2: option 'metric': '99999999999' is no number"},
-		{"option reqopts '121'\nlist sendopts '60:x'", asDefault, "1: warning: config interface 'wan': without effect here: reqopts, sendopts"},
+		{"option clientid none", func(c *Config) { c.WAN.ClientID = []byte{} }, ""},
+		{"option clientid duid", func(c *Config) { c.WAN.ClientDUID = true }, ""},
+		{"option reqopts '121 0x2b'\nlist reqopts ntpsrv", func(c *Config) { c.WAN.Request = []byte{121, 43, 42} }, ""},
+		{"option reqopts '0 255 256 x 43'", func(c *Config) { c.WAN.Request = []byte{43} },
+			"2: option 'reqopts': '0' is no option: a number from 1 to 254 is|2: option 'reqopts': '255'|2: option 'reqopts': '256'|2: option 'reqopts': 'x'"},
+		{"option defaultreqopts 0", func(c *Config) { c.WAN.RequestOnly = true }, ""},
+		{"option classlessroute 0", func(c *Config) { c.WAN.NoClassless = true }, ""},
+		{"option sendopts '0x4d:626f78 90:00:01'\nlist sendopts '12:\"router\"'\nlist sendopts hostname:home",
+			sends(map[uint8][]byte{77: []byte("box"), 90: {0, 1}, 12: []byte("home")}), ""},
+		{"list sendopts 77", asDefault, "2: option 'sendopts': '77' is not written as NUMBER:HEX"},
+		{"list sendopts 77:box", asDefault, "2: option 'sendopts': '77:box' is not written in pairs of hex digits"},
+		{"list sendopts 77:", asDefault, "2: option 'sendopts': '77:' has 0 bytes, not 1 to 255"},
+		{"list sendopts 61:01aa", asDefault, "2: option 'sendopts': '61:01aa': say it with option clientid"},
+		{"list sendopts 53:01", asDefault, "2: option 'sendopts': '53:01': option 53 is the protocol's own"},
+		{"list sendopts 43:" + strings.Repeat("aa", 200) + "\nlist sendopts 90:" + strings.Repeat("aa", 40),
+			sends(map[uint8][]byte{43: bytes.Repeat([]byte{0xaa}, 200)}), "3: option 'sendopts': '90:aaaaaaaa"},
+		{"list reject 192.168.100.0/24\nlist reject 10.0.0.1\nlist accept '203.0.113.9/255.255.255.0'", func(c *Config) {
+			c.WAN.Reject = prefixes("192.168.100.0/24", "10.0.0.1/32")
+			c.WAN.Accept = prefixes("203.0.113.0/24")
+		}, ""},
+		{"list reject 'modem 10.0.0.0/33 ::1 10.0.0.0/8'", func(c *Config) { c.WAN.Reject = prefixes("10.0.0.0/8") },
+			"2: option 'reject': 'modem' is no network such as 192.168.100.0/24|2: option 'reject': '10.0.0.0/33': a network is /0 to /32|2: option 'reject': '::1': IPv6 is not served"},
 		{"option hostnam x", asDefault, "2: option 'hostnam' is not known in config interface 'wan': did you mean 'hostname'?"},
 	} {
 		try(t, "config interface wan\n"+tt.text, tt.want, maybe(tt.problem)...)
@@ -786,6 +815,10 @@ func TestCompleteExampleHasNoProblems(t *testing.T) {
 		c.WAN.Hostname = "router"
 		c.WAN.ClientID = []byte{1, 2, 3, 4, 0xaa, 0xbb}
 		c.WAN.VendorID = "leasehold"
+		c.WAN.Send = map[uint8][]byte{77: []byte("\x06billus")}
+		c.WAN.Request = []byte{43}
+		c.WAN.Reject = []netip.Prefix{netip.MustParsePrefix("192.168.100.0/24")}
+		c.WAN.Accept = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
 		c.WAN.PeerDNS = false
 		c.WAN.DNS = addrs("9.9.9.9")
 		c.WAN.Metric = 10
@@ -795,9 +828,9 @@ func TestCompleteExampleHasNoProblems(t *testing.T) {
 				MACs:      [][6]byte{{0, 0x11, 0x22, 0x33, 0x44, 0x55}, {0, 0x11, 0x22, 0x33, 0x44, 0x56}},
 				Addr:      addr("192.168.1.20"),
 				LeaseTime: Infinite,
-				Line:      30,
+				Line:      36,
 			},
-			{MACs: [][6]byte{{0, 0x11, 0x22, 0x33, 0x44, 0x99}}, Ignore: true, Line: 37},
+			{MACs: [][6]byte{{0, 0x11, 0x22, 0x33, 0x44, 0x99}}, Ignore: true, Line: 43},
 		}
 	})
 }
@@ -880,6 +913,8 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte(guest + "c dhcp guest;o start 9;c interface iot;o device eth9;o ipaddr 10.9.0.1/16;c dhcp iot;o ignore 1"))
 	f.Add([]byte("c host;o mac 2:0:0:0:0:1;o ip 192.168.1.9;o name x;c host;o mac '2:0:0:0:0:1 2:0:0:0:0:2';o ip ignore"))
 	f.Add([]byte("c interface wan;o clientid 0x01:02;o vendorid \"a'b\";o norelease 0;l dns 1.1.1.1;c leasehold;o page_port 0"))
+	f.Add([]byte("c interface wan;o clientid none;l sendopts 77:626f78;l sendopts '12:\"x\"';o reqopts '43 ntpsrv';o defaultreqopts 0;l reject 10.0.0.1/8;l accept 10.0.0.1;o classlessroute 0"))
+	f.Add([]byte("c interface wan;o clientid duid"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		c, problems := Parse("f", text)
 		if err := check(c); err != nil {

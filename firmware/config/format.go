@@ -2,6 +2,8 @@ package config
 
 import (
 	"encoding/hex"
+	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -42,8 +44,22 @@ func (w WAN) network() Section {
 	s.option("proto", "dhcp")
 	s.flag("disabled", !w.Enabled)
 	s.option("hostname", w.Hostname)
-	s.option("clientid", hex.EncodeToString(w.ClientID))
+	s.option("clientid", w.identity())
 	s.option("vendorid", w.VendorID)
+	for _, code := range slices.Sorted(maps.Keys(w.Send)) {
+		s.list("sendopts", fmt.Sprintf("%d:%x", code, w.Send[code]))
+	}
+	for _, code := range w.Request {
+		s.list("reqopts", strconv.Itoa(int(code)))
+	}
+	s.flag("defaultreqopts", !w.RequestOnly)
+	s.flag("classlessroute", !w.NoClassless)
+	for _, p := range w.Accept {
+		s.list("accept", p.String())
+	}
+	for _, p := range w.Reject {
+		s.list("reject", p.String())
+	}
 	s.flag("broadcast", w.Broadcast)
 	s.flag("norelease", !w.Release)
 	s.flag("peerdns", w.PeerDNS)
@@ -52,6 +68,16 @@ func (w WAN) network() Section {
 	}
 	s.option("metric", strconv.Itoa(w.Metric))
 	return s
+}
+
+func (w WAN) identity() string {
+	switch {
+	case w.ClientDUID:
+		return "duid"
+	case w.ClientID != nil && len(w.ClientID) == 0:
+		return "none"
+	}
+	return hex.EncodeToString(w.ClientID)
 }
 
 func (l LAN) dhcp() Section {

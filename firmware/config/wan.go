@@ -24,10 +24,10 @@ func (r *reader) readWAN(b *block) {
 	setAll(b, "dns", &wan.DNS, resolver)
 	set(b, "peerdns", &wan.PeerDNS, boolean)
 	set(b, "metric", &wan.Metric, number(0, math.MaxInt32))
-	b.rest("classlessroute", "customroutes", "defaultreqopts", "defaultroute", "delegate",
+	b.rest("customroutes", "defaultroute", "delegate",
 		"dns_metric", "dns_search", "force_link", "iface6rd", "ip4table", "ip6assign",
-		"ip6table", "ipaddr", "ipv6", "macaddr", "mtu", "mtu6rd", "multipath", "reqopts",
-		"sendopts", "sourcefilter", "timeout", "type", "zone", "zone6rd")
+		"ip6table", "ipaddr", "ipv6", "macaddr", "mtu", "mtu6rd", "multipath",
+		"sourcefilter", "timeout", "type", "zone", "zone6rd")
 }
 
 func (r *reader) readWANDevice(b *block) {
@@ -50,12 +50,44 @@ func (r *reader) readClient(b *block) {
 	if wan.Hostname == "*" { // OpenWrt's way to say: none
 		wan.Hostname = ""
 	}
-	set(b, "clientid", &wan.ClientID, hexBytes)
+	var id identity
+	set(b, "clientid", &id, clientID)
+	wan.ClientID, wan.ClientDUID = id.octets, id.duid
 	set(b, "vendorid", &wan.VendorID, printable)
 	set(b, "broadcast", &wan.Broadcast, boolean)
+	r.readClientOptions(b)
+	setAll(b, "accept", &wan.Accept, network)
+	setAll(b, "reject", &wan.Reject, network)
 	keep := !wan.Release
 	set(b, "norelease", &keep, boolean)
 	wan.Release = !keep
+}
+
+// readClientOptions reads what is sent and asked for beyond the usual.
+func (r *reader) readClientOptions(b *block) {
+	wan := &r.WAN
+	room := roomForOptions - len(wan.Hostname) - len(wan.VendorID) - len(wan.ClientID)
+	for _, it := range b.words("sendopts") {
+		o, ok := parsed(b, "sendopts", it, sendOption)
+		if !ok {
+			continue
+		}
+		if room -= 2 + len(o.value); room < 0 {
+			b.bad("sendopts", it.line, fmt.Errorf("%s does not fit into a message beside the others", show(it.text)))
+			break
+		}
+		if wan.Send == nil {
+			wan.Send = map[uint8][]byte{}
+		}
+		wan.Send[o.code] = o.value
+	}
+	setAll(b, "reqopts", &wan.Request, requestOption)
+	usual := !wan.RequestOnly
+	set(b, "defaultreqopts", &usual, boolean)
+	wan.RequestOnly = !usual
+	classless := !wan.NoClassless
+	set(b, "classlessroute", &classless, boolean)
+	wan.NoClassless = !classless
 }
 
 // readLeasehold reads what OpenWrt has no name for.

@@ -32,18 +32,20 @@ type house struct {
 	flash *chip
 	log   *notebook
 
-	mu       sync.Mutex
-	done     []string         // what the router did since the test last looked
-	ports    map[string]*port // that are open now, by device
-	opened   map[string]int   // how often, by device
-	missing  map[string]bool  // devices that are not there
-	pages    map[netip.AddrPort]*lobby
-	inUse    map[netip.Addr]dhcp.HWAddr // what a probe finds
-	carrier  func(up bool)              // tells the WAN side; nil: it does not listen
-	cfg      config.Config
-	problems []config.Problem
-	breaks   map[string]func()                   // called by the platform function of that name; may panic
-	isp      func(dhcp.Datagram) []dhcp.Datagram // answers what the WAN port sends
+	mu        sync.Mutex
+	done      []string         // what the router did since the test last looked
+	ports     map[string]*port // that are open now, by device
+	opened    map[string]int   // how often, by device
+	missing   map[string]bool  // devices that are not there
+	pages     map[netip.AddrPort]*lobby
+	inUse     map[netip.Addr]dhcp.HWAddr          // what a probe finds
+	announced []netip.Addr                        // by the WAN side, since the test last looked
+	guards    map[netip.Addr]func(by dhcp.HWAddr) // who listens for claims of what
+	carrier   func(up bool)                       // tells the WAN side; nil: it does not listen
+	cfg       config.Config
+	problems  []config.Problem
+	breaks    map[string]func()                   // called by the platform function of that name; may panic
+	isp       func(dhcp.Datagram) []dhcp.Datagram // answers what the WAN port sends
 
 	routesErr error // of setUplink
 
@@ -65,7 +67,8 @@ func build(t *testing.T) *house {
 		T: t, flash: &chip{}, log: &notebook{},
 		ports: map[string]*port{}, opened: map[string]int{}, missing: map[string]bool{},
 		pages: map[netip.AddrPort]*lobby{}, inUse: map[netip.Addr]dhcp.HWAddr{},
-		cfg: config.Default(), breaks: map[string]func(){},
+		guards: map[netip.Addr]func(dhcp.HWAddr){},
+		cfg:    config.Default(), breaks: map[string]func(){},
 	}
 	h.cfg.WAN.Enabled = false
 	h.cfg.LAN.Probe = false // but where that is tested
@@ -241,7 +244,15 @@ func (h *house) platform() platform {
 			defer h.mu.Unlock()
 			return h.inUse[a], nil
 		},
-		up: func(device string) error { return h.find(device) },
+		announce: func(_ string, a netip.Addr) error {
+			h.breakable("announce")
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			h.announced = append(h.announced, a)
+			return nil
+		},
+		guard: h.guard,
+		up:    func(device string) error { return h.find(device) },
 		addAddr: func(device string, a netip.Prefix) error {
 			h.breakable("addAddr")
 			if err := h.find(device); err != nil {
@@ -299,6 +310,42 @@ func (h *house) watchCarrier(ctx context.Context, _ string, changed func(bool)) 
 	h.carrier = nil
 	h.mu.Unlock()
 	return ctx.Err()
+}
+
+func (h *house) guard(ctx context.Context, _ string, a netip.Addr, claimed func(dhcp.HWAddr)) error {
+	h.breakable("guard")
+	h.mu.Lock()
+	h.guards[a] = claimed
+	h.mu.Unlock()
+	<-ctx.Done()
+	h.mu.Lock()
+	delete(h.guards, a)
+	h.mu.Unlock()
+	return ctx.Err()
+}
+
+// claim has a stranger say that a is his.
+func (h *house) claim(a netip.Addr) {
+	h.Helper()
+	synctest.Wait()
+	h.mu.Lock()
+	tell := h.guards[a]
+	h.mu.Unlock()
+	if tell == nil {
+		h.Fatalf("nobody guards %v", a)
+	}
+	tell(dhcp.HWAddr{2, 0, 0, 0, 0xee, 9})
+	synctest.Wait()
+}
+
+// announcements returns what was announced since the test last looked.
+func (h *house) announcements() []netip.Addr {
+	synctest.Wait()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	all := h.announced
+	h.announced = nil
+	return all
 }
 
 // A port is one opening of a device.

@@ -38,6 +38,8 @@ type platform struct {
 	listenPage    func(at netip.AddrPort) (net.Listener, error)
 	listen        func(ifname string, port uint16) (conn, error)
 	probe         func(ifname string, from, a netip.Addr) (dhcp.HWAddr, error)
+	announce      func(ifname string, a netip.Addr) error
+	guard         func(ctx context.Context, ifname string, a netip.Addr, claimed func(by dhcp.HWAddr)) error
 	up            func(ifname string) error
 	addAddr       func(ifname string, a netip.Prefix) error
 	removeAddr    func(ifname string, a netip.Prefix) error
@@ -53,6 +55,8 @@ var linux = platform{
 	listenPage:    listenPage,
 	listen:        func(ifname string, port uint16) (conn, error) { return wire.Listen(ifname, port) },
 	probe:         wire.Probe,
+	announce:      wire.Announce,
+	guard:         wire.Guard,
 	up:            link.Up,
 	addAddr:       link.AddAddr,
 	removeAddr:    link.RemoveAddr,

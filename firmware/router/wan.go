@@ -34,7 +34,16 @@ type wan struct {
 	machine *client.Machine
 	conn    conn
 	probed  chan probeResult
+	claimed chan claim // by others, of the address that the port has
+	guarded netip.Addr // who listens for that; unguard ends it
+	unguard context.CancelFunc
 	trouble string // what could not be set up
+}
+
+// A claim is another station's, to an address of ours.
+type claim struct {
+	addr netip.Addr
+	by   dhcp.HWAddr
 }
 
 type probeResult struct {
@@ -59,7 +68,8 @@ func (w *wan) run(ctx context.Context) error {
 		return err
 	}
 	defer c.Close()
-	w.conn, w.probed = c, make(chan probeResult)
+	w.conn, w.probed, w.claimed = c, make(chan probeResult), make(chan claim)
+	w.guarded, w.unguard = netip.Addr{}, func() {}
 	w.machine = client.New(w.clientConfig(), rand.New(rand.NewPCG(rand.Uint64(), seed(c.HW()))))
 	return w.loop(ctx)
 }
@@ -78,13 +88,23 @@ func (w *wan) clientConfig() client.Config {
 	if err != nil {
 		w.log.Error("last address forgotten", "ring", w.store.place, "err", err)
 	}
+	id := w.cfg.ClientID
+	if w.cfg.ClientDUID {
+		id = client.NodeID(w.conn.HW())
+	}
 	return client.Config{
-		HW:        w.conn.HW(),
-		ID:        w.cfg.ClientID,
-		Hostname:  w.cfg.Hostname,
-		VendorID:  w.cfg.VendorID,
-		Broadcast: w.cfg.Broadcast,
-		Last:      last,
+		HW:          w.conn.HW(),
+		ID:          id,
+		Hostname:    w.cfg.Hostname,
+		VendorID:    w.cfg.VendorID,
+		Broadcast:   w.cfg.Broadcast,
+		Send:        w.cfg.Send,
+		Request:     w.cfg.Request,
+		RequestOnly: w.cfg.RequestOnly,
+		NoClassless: w.cfg.NoClassless,
+		Accept:      w.cfg.Accept,
+		Reject:      w.cfg.Reject,
+		Last:        last,
 	}
 }
 
@@ -124,6 +144,9 @@ func (w *wan) loop(ctx context.Context) error {
 			up = up || step.Why.Reason != 0
 		case p := <-w.probed:
 			step = w.machine.Probed(time.Now(), p.addr, p.inUse)
+		case c := <-w.claimed:
+			w.log.Warn("address is claimed", "addr", c.addr, "by", c.by)
+			step = w.machine.Conflict(time.Now(), c.addr)
 		case now := <-carrier:
 			if now && !up {
 				w.log.Info("cable is in", "device", w.cfg.Device)
@@ -166,9 +189,15 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) error 
 		if err := w.install(*s.Lease); err != nil {
 			return err
 		}
+		w.guard(ctx, s.Lease.Addr.Addr())
 	}
 	if s.Why.Reason != 0 {
 		w.tell(s)
+	}
+	if s.Announce.IsValid() {
+		if err := w.os.announce(w.cfg.Device, s.Announce); err != nil {
+			w.log.Error("not announced", "err", err)
+		}
 	}
 	if s.Probe.IsValid() {
 		go w.probe(ctx, s.Probe, w.probed)
@@ -211,6 +240,27 @@ func (w *wan) tell(s client.Step) {
 	w.board.note(status.Event{At: time.Now(), Text: fmt.Sprintf("WAN: %v", s.Why)})
 }
 
+// guard listens, in a goroutine of its own, for who else claims the address that
+// the port has from now on.
+func (w *wan) guard(ctx context.Context, a netip.Addr) {
+	if a == w.guarded {
+		return
+	}
+	w.unguard()
+	ctx, w.unguard = context.WithCancel(ctx)
+	if w.guarded = a; !a.IsValid() {
+		return
+	}
+	go supervise(ctx, w.log, task{name: "address guard", run: func(ctx context.Context) error {
+		return w.os.guard(ctx, w.cfg.Device, a, func(by dhcp.HWAddr) {
+			select {
+			case w.claimed <- claim{a, by}:
+			case <-ctx.Done():
+			}
+		})
+	}})
+}
+
 // probe asks by ARP in a goroutine of its own, which ends within half a second.
 // An address that could not be asked for is taken for free: it was granted.
 func (w *wan) probe(ctx context.Context, a netip.Addr, probed chan<- probeResult) {
@@ -248,7 +298,9 @@ func (w *wan) install(l client.Lease) error {
 	}
 	w.check(err)
 	w.resolve(l.DNS, searched(l))
-	w.remember(l.Last())
+	if !l.LinkLocal {
+		w.remember(l.Last())
+	}
 	return nil
 }
 

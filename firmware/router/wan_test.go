@@ -458,3 +458,123 @@ func TestProbeOfAnEarlierLoopIsForgotten(t *testing.T) {
 		h.pageHas("203.0.113.7/24")
 	})
 }
+
+func TestNewAddressIsAnnouncedTwiceAndARenewalIsNot(t *testing.T) {
+	live(t, func(h *house) {
+		h.bound(1000 * time.Second)
+		if got, want := h.announcements(), []netip.Addr{addr("203.0.113.7"), addr("203.0.113.7")}; !slices.Equal(got, want) {
+			t.Errorf("announced %v; want %v", got, want)
+		}
+		time.Sleep(time.Hour)
+		if got := h.announcements(); len(got) > 0 {
+			t.Errorf("after renewals %v were announced; want nothing", got)
+		}
+	})
+}
+
+func TestAddressIsDefendedOnceAndThenGivenUp(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.bound(time.Hour)
+		h.announcements()
+		h.look()
+		h.claim(p.addr)
+		if got, want := h.announcements(), []netip.Addr{p.addr}; !slices.Equal(got, want) {
+			t.Errorf("announced %v; want %v", got, want)
+		}
+		h.wants()
+		h.logged("by=02:00:00:00:ee:09")
+		h.claim(p.addr)
+		h.wants(wanDown, resolvOff, "wan: DECLINE requested 203.0.113.7")
+		h.pageHas("203.0.113.7 is in use by another station")
+		h.mu.Lock()
+		n := len(h.guards)
+		h.mu.Unlock()
+		if n > 0 {
+			t.Errorf("%d guards for no address", n)
+		}
+		time.Sleep(time.Minute)
+		h.pageHas("203.0.113.7/24") // nobody says so any more
+	})
+}
+
+func TestGuardThatBreaksIsStartedAgain(t *testing.T) {
+	live(t, func(h *house) {
+		h.onceIn("guard")
+		p := h.bound(time.Hour)
+		h.logged("address guard stopped")
+		h.claim(p.addr)
+		h.logged("another station claims our address, defended")
+	})
+}
+
+func TestWithoutAServerThePortHasALinkLocalAddress(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.connect(time.Hour)
+		p.silent = true
+		h.boot()
+		h.look()
+		wear := h.flash.wear()
+		time.Sleep(70 * time.Second)
+		got := h.look("wan: ")
+		if len(got) != 2 || !strings.HasPrefix(got[0], "wan is 169.254.") || !strings.Contains(got[0], "/16 by invalid IP") || got[1] != resolvOff {
+			t.Errorf("after a minute without a server the router did %q; want an address of 169.254/16 without a route", got)
+		}
+		if n := len(h.announcements()); n != 2 {
+			t.Errorf("it was announced %d times; want twice", n)
+		}
+		if n := h.flash.wear() - wear; n != 0 {
+			t.Errorf("%d octets were programmed; want 0", n)
+		}
+		h.pageHas("169.254.")
+		h.pageHas("nobody: no server answers")
+		p.listened()
+		time.Sleep(time.Hour)
+		if n := len(p.listened()); n < 55 || n > 58 {
+			t.Errorf("%d messages in an hour; want one in 64 s", n)
+		}
+		p.keepSilent(false)
+		time.Sleep(70 * time.Second)
+		if got := h.look("wan: "); len(got) < 2 || got[0] != wanUp || got[1] != resolvUp {
+			t.Errorf("when a server is there the router did %q; want %q", got, []string{wanUp, resolvUp})
+		}
+	})
+}
+
+func TestModemIsNotListenedTo(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.connect(time.Hour)
+		p.addr = addr("192.168.100.10")
+		h.cfg.WAN.Reject = []netip.Prefix{netip.MustParsePrefix("192.168.100.0/24")}
+		h.boot()
+		time.Sleep(5 * time.Second)
+		h.logged(`msg="answer not wanted" side=wan addr=192.168.100.10 server=203.0.113.2 detail="192.168.100.0/24 is to be rejected"`)
+		h.pageHas("192.168.100.10 of 203.0.113.2 is not wanted: 192.168.100.0/24 is to be rejected")
+		if got, want := p.listened(), []string{"DISCOVER"}; !slices.Equal(got[:1], want) || slices.ContainsFunc(got, func(s string) bool { return s != "DISCOVER" }) {
+			t.Errorf("the provider heard %q; want DISCOVER only", got)
+		}
+	})
+}
+
+func TestProviderHearsWhatWasConfigured(t *testing.T) {
+	live(t, func(h *house) {
+		h.connect(time.Hour)
+		w := &h.cfg.WAN
+		w.Hostname, w.VendorID, w.ClientDUID, w.Broadcast = "router", "box", true, true
+		w.Send, w.Request, w.NoClassless = map[uint8][]byte{77: []byte("\x03box")}, []byte{43}, true
+		h.boot()
+		time.Sleep(time.Second)
+		m := h.sent(wanDev)[0].Msg
+		id := append([]byte{255}, wanHW[2:]...)
+		id = append(append(id, 0, 3, 0, 1), wanHW[:]...)
+		for code, want := range map[uint8]string{
+			12: "router", 60: "box", 77: "\x03box", 61: string(id), 55: "\x01\x03\x21\x06\x0f\x77\x1a\x2a\x33\x3a\x3b\x2b",
+		} {
+			if got := string(m.Options[code]); got != want {
+				t.Errorf("option %d is %q; want %q", code, got, want)
+			}
+		}
+		if !m.IsBroadcast() {
+			t.Error("the broadcast bit is not set")
+		}
+	})
+}

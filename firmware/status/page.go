@@ -137,7 +137,11 @@ func (p *page) wan(w WAN) {
 		if len(w.NTP) > 0 {
 			p.field("Time servers", join(w.NTP))
 		}
-		p.field("Granted by", orNone(w.Server))
+		if w.Server.IsValid() {
+			p.field("Granted by", w.Server.String())
+		} else {
+			p.field("Granted by", "nobody: no server answers")
+		}
 		p.field("Renews", p.in(w.Renew))
 		p.field("Ends", p.in(w.Expires))
 	}
