@@ -3,6 +3,7 @@ package main
 import (
 	"flag"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -30,6 +31,7 @@ func runInit(flags *flag.FlagSet, args []string, stderr io.Writer) error {
 		Version: version,
 		Log:     newLog(stderr, false, time.Now()),
 		Console: stderr,
+		Keys:    os.Stdin,
 		Load:    func() (config.Config, []config.Problem) { return load(defaultConfig) },
 		Router:  []string{"leasehold", "run"},
 	})

@@ -36,11 +36,12 @@ func serve(ctx context.Context, path string, verbose bool, hup <-chan os.Signal,
 	go pulse.Run(ctx)
 	log.Info("leasehold starts", "version", version, "config", path)
 	err := router.Run(ctx, router.Options{
-		Version: version,
-		Log:     log,
-		Load:    func() (config.Config, []config.Problem) { return load(path) },
-		Reload:  reload,
-		Pulse:   pulse,
+		Version:   version,
+		Log:       log,
+		Load:      func() (config.Config, []config.Problem) { return load(path) },
+		Reload:    reload,
+		Pulse:     pulse,
+		LastWords: boot.LastWords,
 	})
 	log.Info("leasehold ends")
 	return err

@@ -19,8 +19,8 @@
 // larger by a tenth (112 kB of xz on mipsle), insists on devtmpfs, which
 // OpenWrt's kernels do not have, and brings crypto/rand with 32 MiB of .bss,
 // which a kernel with little memory refuses to start. Under u-root's init, which
-// has mounted everything, it works as well, and Ctrl-C on the console gives way
-// to the shell that u-root's init has.
+// has mounted everything, it works as well, and Enter on the console opens
+// u-root's shell beside the router.
 package boot
 
 import (
@@ -45,6 +45,7 @@ type Options struct {
 	Version string
 	Log     *slog.Logger
 	Console io.Writer // for what the router says
+	Keys    io.Reader // what is typed on the console, line by line
 	// Load reads the configuration as the router does.
 	Load func() (config.Config, []config.Problem)
 	// Router are the arguments that the program is started with to be the router.
@@ -54,8 +55,8 @@ type Options struct {
 // ErrNoInitramfs keeps who only tries it from rebooting his PC.
 var ErrNoInitramfs = errors.New("this machine does not run from an initramfs: it is not ours to boot")
 
-// Run boots the machine, and reboots it. It returns only under another init, which
-// Ctrl-C gives the console back to, and ErrNoInitramfs on a machine like any other.
+// Run boots the machine, and reboots it. It returns only ErrNoInitramfs, on a
+// machine like any other.
 func Run(opt Options) error {
 	s := linux
 	s.log, s.first = opt.Log, os.Getpid() == 1
@@ -65,12 +66,9 @@ func Run(opt Options) error {
 	if s.first {
 		s.openConsole()
 	}
-	e := boot(s, opt)
-	if e.cmd == handBack {
-		s.log.Warn("the router has ended; the shell has the console")
-		return nil
-	}
-	s.end(e)
+	// A shell that has the terminal must not stop us.
+	signal.Ignore(unix.SIGTTIN, unix.SIGTTOU)
+	s.end(boot(s, opt))
 	select {} // the kernel would not: the watchdog will
 }
 
@@ -113,8 +111,11 @@ type system struct {
 	kill   func(pid int, sig unix.Signal) error
 	reap   func() (pid int, status unix.WaitStatus)
 	notify func(c chan<- os.Signal, sig ...os.Signal)
-	nic    nic
-	dog    func(path string) (kicker, error)
+	// startShell gives the terminal to a shell, and regain takes it back.
+	startShell func(path string) (pid int, err error)
+	regain     func()
+	nic        nic
+	dog        func(path string) (kicker, error)
 }
 
 // A nic is what boot does to network interfaces.
@@ -138,6 +139,10 @@ var linux = system{
 	kill:   unix.Kill,
 	reap:   reap,
 	notify: signal.Notify,
+
+	startShell: startShell,
+	regain:     regainTerminal,
+
 	nic: nic{
 		await:     link.AwaitPorts,
 		setSwitch: link.SetUpSwitch,

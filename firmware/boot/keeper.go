@@ -17,13 +17,10 @@ import (
 
 // An ending is how the machine is to end.
 type ending struct {
-	cmd  int    // of reboot(2), or handBack
+	cmd  int    // of reboot(2)
 	why  string // for the console
 	wait time.Duration
 }
-
-// handBack is no reboot, but the console for who was there before us.
-const handBack = 0
 
 const (
 	// untilReboot is how long the console shows why, and how often at most a
@@ -45,6 +42,11 @@ type keeper struct {
 	dog     *watchdog
 	board   config.Board
 	signals chan os.Signal
+	console *console
+
+	enter     chan struct{} // Enter was pressed
+	shellOver chan struct{}
+	shell     int // its process; 0: none runs
 
 	pid   int
 	said  tail
@@ -54,7 +56,11 @@ type keeper struct {
 }
 
 func newKeeper(s system, opt Options, dog *watchdog, b config.Board) *keeper {
-	k := &keeper{system: s, opt: opt, dog: dog, board: b, signals: make(chan os.Signal, 16), beats: make(chan struct{}, 1)}
+	k := &keeper{
+		system: s, opt: opt, dog: dog, board: b,
+		signals: make(chan os.Signal, 16), beats: make(chan struct{}, 1),
+		console: &console{w: opt.Console}, enter: make(chan struct{}), shellOver: make(chan struct{}),
+	}
 	s.notify(k.signals, unix.SIGTERM, unix.SIGINT, unix.SIGUSR2, unix.SIGHUP, unix.SIGCHLD)
 	// Ctrl-Alt-Del is to be a signal to us, and not a reset.
 	s.reboot(unix.LINUX_REBOOT_CMD_CAD_OFF)
@@ -66,6 +72,9 @@ func (k *keeper) run() ending {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	ready := make(chan error, 1)
+	if k.hasShell() {
+		go k.awaitEnter(k.opt.Keys)
+	}
 	prepare := func() { ready <- k.network(ctx, k.board) }
 	go prepare()
 	feed := time.NewTicker(k.dog.interval())
@@ -84,6 +93,8 @@ func (k *keeper) run() ending {
 			}
 		case <-again.C:
 			go prepare()
+		case <-k.enter:
+			k.openShell()
 		case <-k.beats:
 			k.felt = time.Now()
 		case <-feed.C:
@@ -110,18 +121,18 @@ func (k *keeper) signalled(sig unix.Signal) (e ending, over bool) {
 	switch sig {
 	case unix.SIGCHLD:
 		if status, ended := k.reapAll(); ended {
-			return k.died(describe(status) + ": " + k.lastSaid()), true
+			return k.died(k.describe(status) + ": " + k.lastSaid()), true
 		}
 	case unix.SIGHUP:
 		if k.pid != 0 {
 			k.kill(k.pid, unix.SIGHUP)
 		}
 	case unix.SIGINT:
-		k.stop(unix.SIGTERM, untilStopped)
 		if !k.first {
-			k.dog.release()
-			return ending{cmd: handBack}, true
+			k.hint() // it was Ctrl-C
+			break
 		}
+		k.stop(unix.SIGTERM, untilStopped)
 		return ending{cmd: unix.LINUX_REBOOT_CMD_RESTART, why: "Ctrl-Alt-Del"}, true
 	case unix.SIGUSR2: // as poweroff of busybox has it
 		k.stop(unix.SIGTERM, untilStopped)
@@ -141,20 +152,35 @@ func (k *keeper) reapAll() (router unix.WaitStatus, ended bool) {
 		if pid <= 0 {
 			return router, ended
 		}
-		if pid == k.pid {
+		switch pid {
+		case k.pid:
 			router, ended, k.pid = status, true, 0
+		case k.shell:
+			k.closeShell()
 		}
 	}
 }
 
-func describe(s unix.WaitStatus) string {
+func (k *keeper) describe(s unix.WaitStatus) string {
 	switch {
+	case s.Signaled() && s.Signal() == unix.SIGKILL && k.ranOutOfMemory():
+		return "memory ran out, and the kernel ended the router"
 	case s.Signaled():
 		return fmt.Sprintf("the router was ended by %v", s.Signal())
 	case s.ExitStatus() != 0:
 		return fmt.Sprintf("the router ended with status %d", s.ExitStatus())
 	}
 	return "the router ended"
+}
+
+// ranOutOfMemory reports whether the kernel has ended processes for that.
+func (s system) ranOutOfMemory() bool {
+	text, err := s.read("/proc/vmstat")
+	if err != nil {
+		return false
+	}
+	_, n, found := strings.Cut(string(text), "\noom_kill ")
+	return found && !strings.HasPrefix(n, "0\n")
 }
 
 // died keeps the last words for the next boot.
@@ -237,7 +263,7 @@ func (k *keeper) listen(r io.ReadCloser) {
 		line, err := lines.ReadSlice('\n') // a line that is too long comes in pieces
 		if len(line) > 0 {
 			k.said.add(line)
-			k.opt.Console.Write(line)
+			k.console.Write(line)
 		}
 		if err != nil && err != bufio.ErrBufferFull {
 			return
@@ -280,8 +306,16 @@ func (k *keeper) greet() {
 	if ports := strings.Join(k.board.Ports.Bridged, " "); ports != "" {
 		lan += " (" + ports + ")"
 	}
-	fmt.Fprintf(k.opt.Console, "\nleasehold %s on %s\n  LAN   %s, %v to %v by DHCP\n  WAN   %s\n  ring  %s\n  page  %s\n\n",
-		k.opt.Version, name, lan, cfg.LAN.First, cfg.LAN.Last, wan, ringPlace(cfg.Ring), page)
+	k.console.say(fmt.Sprintf("\nleasehold %s on %s\n  LAN   %s, %v to %v by DHCP\n  WAN   %s\n  ring  %s\n  page  %s\n\n",
+		k.opt.Version, name, lan, cfg.LAN.First, cfg.LAN.Last, wan, ringPlace(cfg.Ring), page))
+	k.hint()
+}
+
+// hint says how to get a shell, where there is one.
+func (k *keeper) hint() {
+	if k.hasShell() && k.shell == 0 {
+		k.console.say(enterHint + "\n")
+	}
 }
 
 // end is the end of the machine.

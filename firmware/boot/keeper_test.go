@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -26,8 +27,6 @@ type dogBench struct {
 	set   time.Duration
 	mu    sync.Mutex
 	fed   []time.Time
-
-	released bool
 }
 
 func (d *dogBench) setTimeout(t time.Duration) error {
@@ -43,11 +42,6 @@ func (d *dogBench) kick() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.fed = append(d.fed, time.Now())
-	return nil
-}
-
-func (d *dogBench) release() error {
-	d.released = true
 	return nil
 }
 
@@ -73,16 +67,29 @@ type keeperBench struct {
 	keeper *keeper
 	beast  *dogBench
 	dead   chan unix.WaitStatus // the router, to be buried
+	pids   chan int             // others
 	over   chan ending
+	shown  *bytes.Buffer // on the console
+	keys   io.Reader     // of its keyboard
 }
 
 const routerPID = 42
 
-// keep starts a keeper. The router says something, and ends by the signals that
-// it heeds.
+// keep starts a keeper.
 func keep(t *testing.T, says string, heeds ...unix.Signal) *keeperBench {
+	k := newKeeperBench(t, says, heeds...)
+	k.begin()
+	return k
+}
+
+// newKeeperBench returns one that has not begun. The router says something, and
+// ends by the signals that it heeds.
+func newKeeperBench(t *testing.T, says string, heeds ...unix.Signal) *keeperBench {
 	b := newBench(t)
-	k := &keeperBench{bench: b, beast: &dogBench{takes: time.Hour}, dead: make(chan unix.WaitStatus, 4), over: make(chan ending, 1)}
+	k := &keeperBench{
+		bench: b, beast: &dogBench{takes: time.Hour}, dead: make(chan unix.WaitStatus, 4), pids: make(chan int, 4),
+		over: make(chan ending, 1), shown: new(bytes.Buffer),
+	}
 	b.system.notify = func(chan<- os.Signal, ...os.Signal) {}
 	b.system.dog = func(string) (kicker, error) { return k.beast, nil }
 	b.start = func(s startup) (int, error) {
@@ -101,20 +108,25 @@ func keep(t *testing.T, says string, heeds ...unix.Signal) *keeperBench {
 		select {
 		case s := <-k.dead:
 			return routerPID, s
+		case pid := <-k.pids:
+			return pid, 0
 		default:
 			return 0, 0
 		}
 	}
+	return k
+}
+
+func (k *keeperBench) begin() {
 	cfg := config.Default()
-	cfg.Ring.Path = filepath.Join(b.root, "ring")
+	cfg.Ring.Path = filepath.Join(k.root, "ring")
 	opt := Options{
-		Log: b.log, Console: io.Discard, Router: []string{"leasehold", "run"},
+		Log: k.log, Console: k.shown, Keys: k.keys, Router: []string{"leasehold", "run"},
 		Load: func() (config.Config, []config.Problem) { return cfg, nil },
 	}
-	k.keeper = newKeeper(b.system, opt, b.system.openWatchdog(), config.Board{})
+	k.keeper = newKeeper(k.system, opt, k.system.openWatchdog(), config.Board{})
 	go func() { k.over <- k.keeper.run() }()
 	synctest.Wait()
-	return k
 }
 
 // beating has the router live for a while.
@@ -223,20 +235,83 @@ func TestDeadRouterIsRebooted(t *testing.T) {
 	})
 }
 
-// TestCtrlC: it is Ctrl-Alt-Del for process 1, and asks for the shell of another
-// init.
-func TestCtrlC(t *testing.T) {
-	for first, want := range map[bool]int{true: unix.LINUX_REBOOT_CMD_RESTART, false: handBack} {
-		synctest.Test(t, func(t *testing.T) {
-			k := keep(t, "", unix.SIGTERM)
-			k.keeper.first = first
-			k.keeper.signals <- unix.SIGINT
-			time.Sleep(time.Second)
-			if e := k.ended(t); e.cmd != want || k.beast.released == first {
-				t.Errorf("process 1: %v; ended %+v, watchdog released: %v", first, e, k.beast.released)
+// TestCtrlAltDel reboots.
+func TestCtrlAltDel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := keep(t, "", unix.SIGTERM)
+		k.keeper.first = true
+		k.keeper.signals <- unix.SIGINT
+		time.Sleep(time.Second)
+		if e := k.ended(t); e.cmd != unix.LINUX_REBOOT_CMD_RESTART {
+			t.Errorf("ended %+v", e)
+		}
+	})
+}
+
+// TestEnterOpensAShell, in an image that has one, while the router goes on. What
+// that says is in dmesg meanwhile, and Ctrl-C ends nothing.
+func TestEnterOpensAShell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, typed := io.Pipe()
+		k := newKeeperBench(t, "", unix.SIGTERM)
+		k.write("bin/sh", "")
+		k.write("dev/kmsg", "")
+		k.keys = keys
+		const shellPID = 77
+		k.startShell = func(path string) (int, error) { return shellPID, k.does("shell %s", path) }
+		k.regain = func() { k.does("regain") }
+		k.begin()
+		k.keeper.signals <- unix.SIGINT
+		k.goesOn(t)
+		k.keeper.console.Write([]byte("up=1s msg=before\n"))
+		io.WriteString(typed, "\n")
+		k.goesOn(t)
+		k.keeper.console.Write([]byte("up=2s msg=during\n"))
+		if got, _ := k.read(kmsgNode); string(got) != "<6>leasehold: up=2s msg=during\n" {
+			t.Errorf("dmesg has %q", got)
+		}
+		k.pids <- shellPID
+		k.keeper.signals <- unix.SIGCHLD
+		k.goesOn(t)
+		k.keeper.console.Write([]byte("up=3s msg=after\n"))
+		io.WriteString(typed, "\n") // and once more
+		k.goesOn(t)
+		k.pids <- shellPID
+		k.keeper.signals <- unix.SIGCHLD
+		k.goesOn(t)
+		typed.CloseWithError(os.ErrClosed)
+		k.finish()
+		k.didExactly("reboot 0x0", "up lo", "await", "start leasehold run",
+			"shell /bin/sh", "regain", "shell /bin/sh", "regain", "kill 42 terminated")
+		const after = "msg=after"
+		for text, want := range map[string]int{enterHint: 4, "msg=before": 1, "msg=during": 0, after: 1} {
+			if got := strings.Count(k.shown.String(), text); got != want {
+				t.Errorf("the console shows %q %d times; want %d", text, got, want)
 			}
-		})
-	}
+		}
+	})
+}
+
+// TestShellThatDoesNotStart: the console comes back.
+func TestShellThatDoesNotStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, typed := io.Pipe()
+		k := newKeeperBench(t, "", unix.SIGTERM)
+		k.write("bin/sh", "")
+		k.keys = keys
+		k.startShell = func(string) (int, error) { return 0, unix.ENOEXEC }
+		k.regain = func() {}
+		k.begin()
+		for range 2 {
+			io.WriteString(typed, "\n")
+			k.goesOn(t)
+		}
+		if n := strings.Count(k.said.String(), `msg="no shell" err="exec format error"`); n != 2 {
+			t.Errorf("said\n%s", k.said)
+		}
+		typed.CloseWithError(os.ErrClosed)
+		k.finish()
+	})
 }
 
 // TestOrphansAreBuried: of any other process nothing is made.
@@ -432,12 +507,6 @@ func TestWordsInTheRing(t *testing.T) {
 	}
 	b.tellLastWords(at)
 	b.saidOnly(`msg="the router ended before its last reboot" words="panic: boom"`)
-	if err := ForgetWords(at); err != nil {
-		t.Fatal(err)
-	}
-	if got := LastWords(at); got != "" {
-		t.Errorf("forgotten words: %q", got)
-	}
 }
 
 func TestWordsFromPstore(t *testing.T) {
@@ -449,11 +518,36 @@ func TestWordsFromPstore(t *testing.T) {
 	}
 }
 
+// TestKernelPanicFromPstore: those of the kernel, where the router left none.
+func TestKernelPanicFromPstore(t *testing.T) {
+	b := newBench(t)
+	b.write(pstoreDir+"/pmsg-ramoops-0", "\x00")
+	b.write(pstoreDir+"/dmesg-ramoops-0", "Panic#1 Part1\n<6>[   12.1] br-lan: up\n<0>[   13.2] Kernel panic - not syncing: Out of memory: system-wide\n<4>[   13.3] CPU: 0\n")
+	if got := b.lastWords(config.Ring{}); got != "Kernel panic - not syncing: Out of memory: system-wide" {
+		t.Errorf("last words %q", got)
+	}
+}
+
+// TestOutOfMemoryIsSaid: the kernel's signal alone does not.
+func TestOutOfMemoryIsSaid(t *testing.T) {
+	for killed, want := range map[int]string{0: "the router was ended by killed: up=1s msg=serving", 1: "memory ran out, and the kernel ended the router: up=1s msg=serving"} {
+		synctest.Test(t, func(t *testing.T) {
+			k := keep(t, "up=1s msg=serving\n")
+			k.write("proc/vmstat", fmt.Sprintf("pgfault 12\noom_kill %d\nthp 0\n", killed))
+			k.dead <- unix.WaitStatus(unix.SIGKILL)
+			k.keeper.signals <- unix.SIGCHLD
+			if e := k.ended(t); e.why != want {
+				t.Errorf("%d killed: %q; want %q", killed, e.why, want)
+			}
+		})
+	}
+}
+
 // TestGreetingIsFiveLines: what it is, what it does, and where the page is.
 func TestGreetingIsFiveLines(t *testing.T) {
 	var out strings.Builder
-	k := &keeper{opt: Options{
-		Version: "1.0", Console: &out,
+	k := &keeper{console: &console{w: &out}, system: system{root: t.TempDir()}, opt: Options{
+		Version: "1.0",
 		Load: func() (config.Config, []config.Problem) {
 			c := config.Default()
 			c.Page.Port = 8080

@@ -19,7 +19,6 @@ type kicker interface {
 	setTimeout(time.Duration) error
 	timeout() (time.Duration, error)
 	kick() error
-	release() error
 }
 
 // A watchdog resets the board when nobody feeds it; nil: the board has none.
@@ -49,13 +48,6 @@ func (s system) openWatchdog() *watchdog {
 func (d *watchdog) feed() {
 	if d != nil {
 		d.kick() // if it cannot, it bites
-	}
-}
-
-// release calls the watchdog off, where its driver lets anybody do that.
-func (d *watchdog) release() {
-	if d != nil {
-		d.kicker.release()
 	}
 }
 
@@ -91,12 +83,4 @@ func (d dogFile) timeout() (time.Duration, error) {
 func (d dogFile) kick() error {
 	_, err := d.Write([]byte{0})
 	return err
-}
-
-// release closes it with the word that says that this is no crash.
-func (d dogFile) release() error {
-	if _, err := d.WriteString("V"); err != nil {
-		return err
-	}
-	return d.Close()
 }

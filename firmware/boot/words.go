@@ -54,9 +54,6 @@ func putWords(at config.Ring, words []byte) error {
 	return r.Put(ring.Entry{Key: WordsKey, Value: words})
 }
 
-// ForgetWords removes the last words from the ring.
-func ForgetWords(at config.Ring) error { return putWords(at, nil) }
-
 // LastWords returns what the router said before its last crash; "": nothing is
 // known of one.
 func LastWords(at config.Ring) string { return linux.lastWords(at) }
@@ -78,16 +75,33 @@ func (s system) lastWords(at config.Ring) string {
 	return string(words)
 }
 
+// pstoreWords are the router's, or those of a kernel that took it down.
 func (s system) pstoreWords() string {
-	found, err := fs.Glob(os.DirFS(s.path(pstoreDir)), "pmsg-*")
-	if err != nil || len(found) == 0 {
-		return ""
+	for _, text := range s.pstored("pmsg-*") {
+		if words := string(bytes.Trim(text, "\x00\n")); words != "" {
+			return words
+		}
 	}
-	text, err := s.read(pstoreDir + "/" + found[0])
-	if err != nil {
-		return ""
+	for _, text := range s.pstored("dmesg-*") {
+		if _, why, ok := bytes.Cut(text, []byte(kernelPanic)); ok {
+			why, _, _ = bytes.Cut(why, []byte("\n"))
+			return kernelPanic + string(why[:min(len(why), mostWords)])
+		}
 	}
-	return string(bytes.Trim(text, "\x00\n"))
+	return ""
+}
+
+// kernelPanic is how the kernel says so.
+const kernelPanic = "Kernel panic - not syncing"
+
+func (s system) pstored(pattern string) (texts [][]byte) {
+	found, _ := fs.Glob(os.DirFS(s.path(pstoreDir)), pattern) // none on most kernels
+	for _, name := range found {
+		if text, err := s.read(pstoreDir + "/" + name); err == nil {
+			texts = append(texts, text)
+		}
+	}
+	return texts
 }
 
 // tellLastWords has the console say why the machine was rebooted.

@@ -44,6 +44,7 @@ type house struct {
 	carrier   func(up bool)                       // tells the WAN side; nil: it does not listen
 	cfg       config.Config
 	problems  []config.Problem
+	words     string                              // the last of the router before
 	breaks    map[string]func()                   // called by the platform function of that name; may panic
 	isp       func(dhcp.Datagram) []dhcp.Datagram // answers what the WAN port sends
 
@@ -106,7 +107,8 @@ func (h *house) boot() {
 				defer h.mu.Unlock()
 				return h.cfg, h.problems
 			},
-			Reload: reload,
+			Reload:    reload,
+			LastWords: func(config.Ring) string { return h.words },
 		}, h.platform())
 	}()
 	synctest.Wait()

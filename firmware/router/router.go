@@ -29,6 +29,9 @@ type Options struct {
 	Load func() (config.Config, []config.Problem)
 	// Reload asks for the configuration to be read again.
 	Reload <-chan struct{}
+	// LastWords returns why the router ended before the last reboot, which may
+	// stand in its ring; "" or nil: nothing is known.
+	LastWords func(config.Ring) string
 	// Pulse is told that the loops live; nil: nobody wants to know.
 	Pulse Pulse
 }
@@ -57,29 +60,49 @@ func run(ctx context.Context, opt Options, os platform) error {
 		opt.Pulse = unfelt{}
 	}
 	cfg, problems := opt.Load()
+	words := ""
+	if opt.LastWords != nil {
+		words = opt.LastWords(cfg.Ring)
+	}
 	s := openStore(time.Now(), os, cfg)
 	defer s.close()
 	tellRing(opt.Log, s)
 	r := &router{
 		log:   opt.Log,
 		os:    os,
-		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), Ring: s.health(time.Now())}),
+		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), LastWords: words, Ring: s.health(time.Now())}),
 		store: s,
 		pulse: opt.Pulse,
 	}
 	r.tell(problems)
 	r.start(ctx, cfg)
+	told := time.NewTimer(wordsFor)
+	defer told.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			r.stop()
 			return nil
+		case <-told.C:
+			r.forgetWords(time.Now())
 		case <-opt.Reload:
 			r.log.Info("reading the configuration again")
 			if err := contain(func() error { r.reload(ctx, opt.Load); return nil }); err != nil {
 				r.log.Error("configuration not read", "err", err)
 			}
 		}
+	}
+}
+
+// wordsFor is how long a router has to run for the last words of the one before
+// it to be forgotten at the next reboot. One that crashes sooner leaves them as
+// they are, which costs no flash.
+const wordsFor = time.Hour
+
+// forgetWords leaves them on the page, until the next reboot.
+func (r *router) forgetWords(now time.Time) {
+	if err := r.store.forgetWords(now); err != nil {
+		r.log.Error("last words not forgotten", "err", err)
 	}
 }
 

@@ -123,6 +123,28 @@ func TestProblemsAreOnThePage(t *testing.T) {
 	})
 }
 
+// TestLastWordsAreOnThePage until the next reboot, if the router ran for an hour;
+// one that crashed again leaves them, and writes nothing.
+func TestLastWordsAreOnThePage(t *testing.T) {
+	for ran, left := range map[time.Duration]bool{wordsFor - time.Second: true, wordsFor + time.Second: false} {
+		live(t, func(h *house) {
+			h.words = "panic: boom"
+			h.put(ringEntry(wordsKey, h.words))
+			h.boot()
+			time.Sleep(ran)
+			h.pageHas("Its last words:</b>\n<pre>panic: boom</pre>")
+			h.powerOff()
+			r, err := ring.Open(h.flash)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := r.Get(wordsKey); ok != left {
+				t.Errorf("after %v they are in the ring: %v; want %v", ran, ok, left)
+			}
+		})
+	}
+}
+
 func TestEventsOnThePageAreTheLatest(t *testing.T) {
 	live(t, func(h *house) {
 		h.boot()

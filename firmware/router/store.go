@@ -438,6 +438,19 @@ func (s *store) putWAN(now time.Time, l client.Last) error {
 	return s.write(now, e)
 }
 
+// forgetWords removes the last words of an earlier router, if it left any.
+func (s *store) forgetWords(now time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ring == nil || s.trouble != "" {
+		return nil // the router says what is wrong with the ring
+	}
+	if _, left := s.ring.Get(wordsKey); !left {
+		return nil
+	}
+	return s.write(now, ring.Entry{Key: wordsKey})
+}
+
 // outside lists, to be forgotten, the bindings that are of no network that is
 // served, or cannot be read.
 func (s *store) outside() (forget []ring.Entry) {

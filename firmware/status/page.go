@@ -16,6 +16,7 @@ func Page(r *Report, now time.Time) []byte {
 	p := &page{now: now}
 	p.raw(head)
 	p.raw("<h1>leasehold</h1>\n<p class=sub>version ", esc(r.Version), " · up for ", p.since(r.Started), "</p>\n")
+	p.lastWords(r.LastWords)
 	p.problems(r.Problems)
 	p.wan(r.WAN)
 	for _, l := range r.LANs {
@@ -41,6 +42,7 @@ h1{margin:0;font-size:1.6rem}h2{margin:2rem 0 .5rem;font-size:1.15rem}
 .sub,.soft{color:var(--soft)}.sub{margin:0}
 .good{color:var(--good)}.bad{color:var(--bad)}
 .box{border:1px solid var(--bad);border-radius:.4rem;padding:.6rem .9rem;margin:1rem 0}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;font-size:.8rem;margin:.5rem 0 0}
 .wide{overflow-x:auto;margin-top:.8rem}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.35rem .8rem .35rem 0;border-bottom:1px solid var(--line);white-space:nowrap}
@@ -96,6 +98,12 @@ func ways(routes []Route) string {
 func (p *page) trouble(why string) {
 	if why != "" {
 		p.raw("<p class=bad>", esc(why), "</p>\n")
+	}
+}
+
+func (p *page) lastWords(words string) {
+	if words != "" {
+		p.raw("<div class=box><b>The router failed and was restarted. Its last words:</b>\n<pre>", esc(words), "</pre></div>\n")
 	}
 }
 

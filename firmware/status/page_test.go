@@ -62,6 +62,7 @@ func example() *Report {
 // troubled has everything that can be wrong.
 func troubled() *Report {
 	r := example()
+	r.LastWords = "the router ended with status 2: panic: runtime error: index out of range [3] with length 3\n\ngoroutine 41 [running]:\nleasehold/dhcp.Parse(...)"
 	r.Problems = []string{"/etc/config/leasehold:12: option 'leasetime': 'soon' is no time"}
 	r.LANs[0].Trouble = "interface br-lan: no such network interface"
 	r.LANs[0].Leases = nil

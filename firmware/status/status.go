@@ -21,6 +21,9 @@ type Report struct {
 	LANs    []LAN
 	WAN     WAN
 	Ring    Ring
+	// LastWords are why the router ended before its last reboot, which nobody had
+	// asked for; "": it did not, as far as is known.
+	LastWords string
 	// Problems are what is wrong with the configuration, a line each.
 	Problems []string
 	Events   []Event // the latest last
