@@ -25,7 +25,11 @@ func startProcess(s startup) (int, error) {
 		return 0, err
 	}
 	defer null.Close()
-	p, err := os.StartProcess("/proc/self/exe", s.args, &os.ProcAttr{
+	program, err := os.Executable() // by its name, which ps shows
+	if err != nil {
+		return 0, err
+	}
+	p, err := os.StartProcess(program, s.args, &os.ProcAttr{
 		Dir:   "/",
 		Env:   append(os.Environ(), pulseEnv+"="+strconv.Itoa(pulseFD)),
 		Files: []*os.File{null, s.output, s.output, s.pulse},
