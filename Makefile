@@ -93,8 +93,9 @@ initramfs: go build ## the initramfs alone, for CONFIG_EXTERNAL_CPIO of an OpenW
 	@$(mkfirmware)
 	@build/mkfirmware initramfs -board $(BOARD) $(call given,MODULES CONFIG INIT) -o build/images/$(notdir $(BOARD)).cpio
 
-kernel: go ## Debian's kernel for an emulated board, in build/kernels: BOARD=name
+kernel: go ## Debian's kernel for an emulated board, in build/kernels: BOARD=name (qemu_malta-be: built from Debian's sources, minutes)
 	@$(mkfirmware)
+	@test '$(BOARD)' != qemu_malta-be || { $(lab) && build/lab -need kernel; }
 	@build/mkfirmware fetch-kernel -board $(BOARD)
 
 qemu-test: go need-test build ## boot the emulated boards on Debian's kernels, serve, cut the power, boot again (minutes)

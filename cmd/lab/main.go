@@ -36,7 +36,7 @@ func lab(args []string) error {
 	page := flags.String("page", "127.0.0.1:8080", "where to serve the router's status page")
 	short := flags.Bool("short", false, "short leases: show renewal, release, a power cut and the reboot, then end")
 	measured := flags.String("measure", "", "measure leasehold beside other servers, with their stores in this `directory`")
-	need := flags.String("need", "", "only install what the lab (run), the tests (test) or the emulated boards (qemu) need")
+	need := flags.String("need", "", "only install what the lab (run), the tests (test), the emulated boards (qemu) or a kernel that is built (kernel) need")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -45,6 +45,8 @@ func lab(args []string) error {
 		return provide(append(labTools, testTools...))
 	case *need == "qemu":
 		return provide(qemuTools)
+	case *need == "kernel":
+		return provide(kernelTools)
 	case *need != "":
 		return provide(labTools)
 	case inside():

@@ -17,7 +17,7 @@ type tool struct {
 }
 
 // labTools are for the lab, testTools for the tests besides, qemuTools for the
-// emulated boards, and benchTools for the measurement. The servers that leasehold is measured beside are peers.
+// emulated boards, kernelTools for a kernel that is built, and benchTools for the measurement. The servers that leasehold is measured beside are peers.
 var (
 	labTools = []tool{
 		{"ip", "", []string{"iproute2"}},
@@ -45,6 +45,16 @@ var (
 		{"qemu-system-arm", "", []string{"qemu-system-arm"}},
 		{"qemu-system-mipsel", "", []string{"qemu-system-mips"}},
 		{"mkfs.ext4", "", []string{"e2fsprogs"}},
+		{"mkimage", "/usr/lib/u-boot/qemu_arm64/u-boot.bin", []string{"u-boot-tools u-boot-qemu"}},
+	}
+	kernelTools = []tool{
+		{"mips-linux-gnu-gcc", "", []string{"gcc-mips-linux-gnu"}},
+		{"make", "", []string{"make"}},
+		{"gcc", "/usr/include/stdlib.h", []string{"gcc libc6-dev"}},
+		{"flex", "", []string{"flex"}},
+		{"bison", "", []string{"bison"}},
+		{"bc", "", []string{"bc"}},
+		{"xz", "", []string{"xz-utils"}},
 	}
 	benchTools = []tool{
 		{"strace", "", []string{"strace"}},

@@ -49,7 +49,7 @@ func newMachine(n *network, name, kernels string, console func(string)) (*machin
 	if len(problems) > 0 {
 		return nil, errors.New(problems[0].String())
 	}
-	m := &machine{network: n, board: b, kernel: filepath.Join(kernels, b.Kernel.Arch, b.Kernel.Package), console: console}
+	m := &machine{network: n, board: b, kernel: filepath.Join(kernels, b.Kernel.Dir()), console: console}
 	if err := m.cableUp(); err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,32 +23,41 @@ type debian struct {
 	arch string
 }
 
-// fetchKernel unpacks the kernel package of an emulated board under dir, unless
-// it is there, and returns where. The sources of this machine are asked.
-func fetchKernel(b config.Board, dir string) (string, error) {
-	if b.Kernel.Package == "" {
+// fetchKernel gets the kernel of an emulated board into dir, unless it is there,
+// and returns where: unpacked from Debian's package, or built from its sources. The
+// sources of this machine are asked.
+func fetchKernel(b config.Board, dir string, stdout io.Writer) (string, error) {
+	if b.Kernel.Dir() == "" {
 		return "", fmt.Errorf("%s: Debian has no kernel for it: build one, and give it to pack with -kernel", b.Name)
 	}
-	dir, err := filepath.Abs(filepath.Join(dir, b.Kernel.Arch))
+	there, err := filepath.Abs(filepath.Join(dir, b.Kernel.Dir()))
 	if err != nil {
 		return "", err
 	}
-	there := filepath.Join(dir, b.Kernel.Package)
 	if _, err := os.Stat(there); err == nil {
 		return there, nil
 	}
-	d := debian{filepath.Join(dir, "apt"), b.Kernel.Arch}
-	archive, err := d.download(b.Kernel.Package)
+	draft := there + ".new"
+	defer os.RemoveAll(draft)
+	if b.Kernel.Source != "" {
+		err = buildKernel(b, draft, stdout)
+	} else {
+		err = unpackKernel(b, draft)
+	}
 	if err != nil {
 		return "", fmt.Errorf("kernel of %s: %w", b.Name, err)
 	}
-	defer os.Remove(archive)
-	draft := there + ".new"
-	defer os.RemoveAll(draft)
-	if out, err := exec.Command("dpkg-deb", "-x", archive, draft).CombinedOutput(); err != nil {
-		return "", fmt.Errorf("unpack %s: %w: %s", archive, err, out)
-	}
 	return there, os.Rename(draft, there)
+}
+
+func unpackKernel(b config.Board, dir string) error {
+	d := debian{filepath.Join(filepath.Dir(dir), "apt"), b.Kernel.Arch}
+	archive, err := d.download(b.Kernel.Package)
+	if err != nil {
+		return err
+	}
+	defer os.Remove(archive)
+	return command("", "dpkg-deb", "-x", archive, dir)
 }
 
 // download fetches the package that a meta-package stands for.
@@ -62,7 +72,7 @@ func (d debian) download(meta string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w; has this machine's distribution a kernel for %s?", err, d.arch)
 	}
-	pkg := regexp.MustCompile(`(?m)^ *Depends: (linux-image-\S+)`).FindStringSubmatch(out)
+	pkg := regexp.MustCompile(`(?m)^ *Depends: (linux-(?:image|source)-\S+)`).FindStringSubmatch(out)
 	if pkg == nil {
 		return "", fmt.Errorf("%s stands for no kernel:\n%s", meta, out)
 	}

@@ -22,7 +22,7 @@ func runFetch(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	there, err := fetchKernel(b, *dir)
+	there, err := fetchKernel(b, *dir, stdout)
 	if err != nil {
 		return err
 	}

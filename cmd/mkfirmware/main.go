@@ -23,7 +23,8 @@ commands:
   verify [-key FILE] FILE
                        find out whether an image is damaged, and who signed it
   fetch-kernel -board NAME [-o DIR]
-                       get Debian's kernel for an emulated board
+                       get Debian's kernel for an emulated board, or build one
+                       from Debian's sources where there is none
 
 options of initramfs and pack:
   -dtb FILE            device tree, where the kernel does not have it

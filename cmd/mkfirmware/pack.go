@@ -123,8 +123,8 @@ func (j *job) begin(flags *flag.FlagSet, args []string, needed ...string) error 
 // findKernel reads the kernel and what came with it.
 func (j *job) findKernel() error {
 	path := j.options.kernel
-	if path == "" && j.board.Kernel.Package != "" {
-		path = filepath.Join(kernels, j.board.Kernel.Arch, j.board.Kernel.Package)
+	if path == "" && j.board.Kernel.Dir() != "" {
+		path = filepath.Join(kernels, j.board.Kernel.Dir())
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("no kernel: give one with -kernel, or run mkfirmware fetch-kernel -board %s", j.board.Name)
 		}

@@ -119,6 +119,11 @@ func (j *job) fit() error {
 	if err := j.ramdisk(); err != nil {
 		return err
 	}
+	return j.finishFIT()
+}
+
+// finishFIT puts kernel, ramdisk and tree into a FIT. QEMU makes its own tree.
+func (j *job) finishFIT() error {
 	kernel, comp, err := j.fitKernel()
 	if err != nil {
 		return err
@@ -130,11 +135,15 @@ func (j *job) fit() error {
 		Images: []image.FITImage{
 			{Name: "kernel-1", Type: "kernel", Arch: arch, OS: "linux", Compression: comp, Load: i.Load, Entry: i.Entry, Data: kernel},
 			{Name: "initrd-1", Type: "ramdisk", Arch: arch, OS: "linux", Compression: "none", Load: i.RamdiskLoad, Data: j.packed},
-			{Name: "fdt-1", Type: "flat_dt", Arch: arch, Compression: "none", Load: i.FDTLoad, Data: j.dtb},
 		},
 		Default: i.Config,
-		Configs: []image.FITConfig{{Name: i.Config, Kernel: "kernel-1", Ramdisk: "initrd-1", FDT: "fdt-1"}},
 	}
+	config := image.FITConfig{Name: i.Config, Kernel: "kernel-1", Ramdisk: "initrd-1"}
+	if j.dtb != nil {
+		f.Images = append(f.Images, image.FITImage{Name: "fdt-1", Type: "flat_dt", Arch: arch, Compression: "none", Load: i.FDTLoad, Data: j.dtb})
+		config.FDT = "fdt-1"
+	}
+	f.Configs = []image.FITConfig{config}
 	b, err := f.Append(nil)
 	if err != nil {
 		return err
@@ -254,7 +263,8 @@ func (j *job) script() string {
 	return s.String()
 }
 
-// side lays kernel and initramfs into a directory, and says how to start them.
+// side lays kernel and initramfs into a directory, and says how to start them; or
+// puts them into a FIT for a U-Boot in QEMU.
 func (j *job) side() error {
 	if j.dtb != nil {
 		if err := j.checkTree(j.dtb); err != nil {
@@ -263,6 +273,9 @@ func (j *job) side() error {
 	}
 	if err := j.ramdisk(); err != nil {
 		return err
+	}
+	if j.kind == "itb" {
+		return j.finishFIT()
 	}
 	all := map[string][]byte{"kernel": j.kernel, "initramfs.cpio": j.packed}
 	args := append(j.board.Arguments(), "-kernel", filepath.Join(j.out, "kernel"), "-initrd", filepath.Join(j.out, "initramfs.cpio"))

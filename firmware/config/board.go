@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strings"
@@ -48,7 +49,8 @@ import (
 //		list module 'mv88e6xxx'           # loaded at boot, after what it depends on
 //		list firmware 'airoha/EthMD32.dm.bin'  # what modules load into chips
 //		option package 'linux-image-...'  # of Debian, for emulated boards
-//		option arch 'mipsel'              # of that package
+//		option source 'linux-source'      # or of its sources, to build one from
+//		option arch 'mipsel'              # of either
 //		option dtb 'vendor-board.dtb'     # in that package
 //		option args 'panic=5'             # more arguments of the kernel
 //
@@ -205,9 +207,19 @@ type Kernel struct {
 	Modules  []string // roots, in order; parameters after a blank
 	Firmware []string // files below /lib/firmware that modules ask for
 	Package  string   // Debian's meta-package
+	Source   string   // Debian's meta-package of sources, where it has no kernel
 	Arch     string   // Debian's name of the CPU
 	DTB      string
 	Args     string
+}
+
+// Dir is where the kernel is below the directory of all kernels; "": Debian has
+// neither it nor its sources.
+func (k Kernel) Dir() string {
+	if p := cmp.Or(k.Package, k.Source); p != "" {
+		return path.Join(k.Arch, p)
+	}
+	return ""
 }
 
 // A Switch is one that the kernel drives with swconfig. Until it is told of its

@@ -260,7 +260,9 @@ func (r *boardReader) checkQEMU() {
 	case q.System == "" && line == 0 && r.Image.How != Side:
 	case q.System == "" || q.Machine == "" || q.NIC == "":
 		r.fault(line, "config qemu: system, machine and nic are needed")
-	case r.Kernel.Package != "" && r.Kernel.Arch == "":
-		r.fault(r.lineOf("kernel"), "config kernel: package needs its arch")
+	case r.Kernel.Dir() != "" && r.Kernel.Arch == "":
+		r.fault(r.lineOf("kernel"), "config kernel: package and source need their arch")
+	case r.Kernel.Package != "" && r.Kernel.Source != "":
+		r.fault(r.lineOf("kernel"), "config kernel: package or source, not both")
 	}
 }

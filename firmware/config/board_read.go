@@ -153,6 +153,7 @@ func (r *boardReader) readKernel(b *block) {
 	setEach(b, "module", &k.Modules, printable)
 	setEach(b, "firmware", &k.Firmware, localPath)
 	set(b, "package", &k.Package, printable)
+	set(b, "source", &k.Source, printable)
 	set(b, "arch", &k.Arch, printable)
 	set(b, "dtb", &k.DTB, printable)
 	set(b, "args", &k.Args, printable)
