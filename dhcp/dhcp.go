@@ -110,8 +110,8 @@ type Datagram struct {
 	// Asked is the parameter request list of who will read the datagram: its
 	// options are written in this order.
 	Asked dhcpv4.OptionCodeList
-	// Limit is how many octets of DHCP message the reader takes; zero means
-	// DefaultLimit.
+	// Limit is how many octets of DHCP message the reader takes; less than the
+	// 300 that every BOOTP message has means DefaultLimit.
 	Limit int
 }
 

@@ -38,8 +38,9 @@ var fixedLen = map[uint8]int{
 
 // Parse reads a message as tolerantly as is safe: a missing End and a cut last
 // option are forgiven, options may continue in the file and sname fields
-// (option 52; RFC 2131, section 4.1) and in further instances (RFC 3396). What
-// it returns shares no memory with b.
+// (option 52; RFC 2131, section 4.1) and in further instances (RFC 3396). A
+// request without a message type is BOOTP (RFC 1534). What it returns shares no
+// memory with b.
 func Parse(b []byte) (*dhcpv4.DHCPv4, error) {
 	if len(b) < headerLen {
 		return nil, fmt.Errorf("message of %d octets: a DHCP message has at least %d", len(b), headerLen)
@@ -56,12 +57,13 @@ func Parse(b []byte) (*dhcpv4.DHCPv4, error) {
 	}
 	readOptions(m.Options, b[headerLen:])
 	spliceOverload(m, b)
+	_, typed := m.Options[dhcpv4.OptionDHCPMessageType.Code()]
 	for code, n := range fixedLen {
 		if len(m.Options[code]) != n {
 			delete(m.Options, code)
 		}
 	}
-	if m.MessageType() == dhcpv4.MessageTypeNone {
+	if m.MessageType() == dhcpv4.MessageTypeNone && (typed || m.OpCode != dhcpv4.OpcodeBootRequest) {
 		return nil, fmt.Errorf("no DHCP message type")
 	}
 	return m, nil
@@ -114,34 +116,105 @@ func readOptions(o dhcpv4.Options, b []byte) {
 // type, server identifier and lease time first, then what the reader asked for
 // in its order (RFC 2132, section 9.8: "MUST try to insert the requested
 // options in the order requested by the client"), then the rest, the client
-// identifier, and the relay's information last (RFC 3046, section 2.2). An
-// option that was not essential and does not fit into limit octets is left out.
+// identifier, and the relay's information last (RFC 3046, section 2.2).
+//
+// What does not fit into limit octets goes into the file field and then into
+// sname, if m leaves those empty ("If the options in a DHCP message extend into
+// the 'sname' and 'file' fields, the 'option overload' option MUST appear in the
+// 'options' field": RFC 2131, section 4.1). An option that is not essential and
+// fits nowhere is left out.
 func Encode(m *dhcpv4.DHCPv4, asked dhcpv4.OptionCodeList, limit int) []byte {
 	header := *m
 	header.Options = nil
 	b := header.ToBytes()[:headerLen]
-
-	room := max(limit, DefaultLimit) - headerLen - 1
-	for _, c := range essential {
-		if v, ok := m.Options[c]; ok {
-			room -= optionLen(v)
-		}
+	if limit < minLen {
+		limit = DefaultLimit
 	}
-	for _, c := range optionOrder(m.Options, asked) {
-		v := m.Options[c]
-		if !slices.Contains(essential, c) {
-			if optionLen(v) > room {
-				continue
-			}
-			room -= optionLen(v)
-		}
-		b = appendOption(b, c, v)
+	order := optionOrder(m.Options, asked)
+	p := packing{options: area{b: make([]byte, 0, DefaultLimit-headerLen), room: limit - headerLen - 1}}
+	p.open(m, order)
+	for _, c := range order {
+		p.put(c, m.Options[c])
 	}
-	b = append(b, optEnd)
+	b = p.close(b)
 	if n := minLen - len(b); n > 0 {
 		b = append(b, make([]byte, n)...)
 	}
 	return b
+}
+
+// An area is where options can stand, and how many octets of them still can.
+type area struct {
+	b    []byte
+	room int
+}
+
+// A packing spreads options over a message.
+type packing struct {
+	head, options, file, sname area // head: what stands first
+}
+
+// open says how much room there is, less what the essential options take. Only
+// a DHCP message that is too long otherwise is read in other fields too.
+func (p *packing) open(m *dhcpv4.DHCPv4, order []uint8) {
+	room := p.options.room
+	for _, c := range order {
+		n := optionLen(m.Options[c])
+		room -= n
+		if slices.Contains(essential, c) {
+			p.options.room -= n
+		}
+	}
+	if room >= 0 || m.MessageType() == dhcpv4.MessageTypeNone {
+		return
+	}
+	if m.BootFileName == "" {
+		p.file.room = cookieOff - fileOff - 1 // the End
+	}
+	if m.ServerHostName == "" {
+		p.sname.room = fileOff - snameOff - 1
+	}
+	if p.file.room+p.sname.room > 0 {
+		p.options.room -= 3 // option 52
+	}
+}
+
+// put keeps an option in one piece: there are readers that do not join those of
+// several fields.
+func (p *packing) put(code uint8, v []byte) {
+	switch {
+	case slices.Contains(first, code):
+		p.head.b = appendOption(p.head.b, code, v)
+		return
+	case slices.Contains(last, code):
+		p.options.b = appendOption(p.options.b, code, v)
+		return
+	}
+	for _, a := range []*area{&p.options, &p.file, &p.sname} {
+		if n := optionLen(v); n <= a.room {
+			a.b = appendOption(a.b, code, v)
+			a.room -= n
+			return
+		}
+	}
+}
+
+// close appends the options to a header, and fills its fields.
+func (p *packing) close(header []byte) []byte {
+	var overload byte
+	if len(p.file.b) > 0 {
+		overload |= 1
+		copy(header[fileOff:cookieOff], append(p.file.b, optEnd))
+	}
+	if len(p.sname.b) > 0 {
+		overload |= 2
+		copy(header[snameOff:fileOff], append(p.sname.b, optEnd))
+	}
+	b := append(header, p.head.b...)
+	if overload != 0 {
+		b = append(b, optOverload, 1, overload)
+	}
+	return append(append(b, p.options.b...), optEnd)
 }
 
 var (
@@ -153,7 +226,7 @@ var (
 func optionOrder(o dhcpv4.Options, asked dhcpv4.OptionCodeList) []uint8 {
 	order := make([]uint8, 0, len(o))
 	add := func(c uint8) {
-		if _, ok := o[c]; ok && c != optPad && c != optEnd && !slices.Contains(order, c) {
+		if _, ok := o[c]; ok && c != optPad && c != optEnd && c != optOverload && !slices.Contains(order, c) {
 			order = append(order, c)
 		}
 	}

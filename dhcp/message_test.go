@@ -162,14 +162,22 @@ func TestParseRefuses(t *testing.T) {
 		{"a header without a cookie", whole[:236], "message of 236 octets: a DHCP message has at least 240"},
 		{"a hardware address longer than its field", with(2, 17), "hardware address of 17 octets: the field holds 16"},
 		{"another cookie", with(236, 99, 130, 83, 100), "magic cookie 63825364: not DHCP"},
-		{"BOOTP", whole[:240], "no DHCP message type"},
+		{"a BOOTP reply", with(0, 2)[:240], "no DHCP message type"},
 		{"a message type of two octets", message(t, "", "", "35 02 0101 ff"), "no DHCP message type"},
 		{"message type 0", message(t, "", "", "35 01 00 ff"), "no DHCP message type"},
-		{"a message type behind the End", message(t, "", "", "ff 35 01 01"), "no DHCP message type"},
 	} {
 		if m, err := Parse(test.in); err == nil || err.Error() != test.want {
 			t.Errorf("Parse(%s) = %v, %v; want %q", test.name, m, err, test.want)
 		}
+	}
+}
+
+// "DHCP server [...] may receive a 'BOOTREQUEST' message from a BOOTP client":
+// RFC 1534, section 2. It is known by what it lacks.
+func TestParseReadsBOOTP(t *testing.T) {
+	m, err := Parse(message(t, "", "", "0c 01 61 ff"))
+	if err != nil || m.MessageType() != dhcpv4.MessageTypeNone || m.HostName() != "a" {
+		t.Errorf("Parse = %v, %v", m, err)
 	}
 }
 
@@ -333,6 +341,68 @@ func TestEncodeOrder(t *testing.T) {
 		if most := max(test.limit, DefaultLimit); len(b) > most {
 			t.Errorf("%s: %d octets; want at most %d", test.name, len(b), most)
 		}
+	}
+}
+
+// "The 'option overload' option [...] is used to indicate that the DHCP 'sname'
+// or 'file' fields are being overloaded by using them to carry DHCP options":
+// RFC 2132, section 9.3.
+func TestEncodeOverloads(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		sname, file string
+		limit       int
+		lens        map[uint8]int
+		overload    byte
+		left        []uint8
+	}{
+		{"all fits", "", "", 0, map[uint8]int{43: 255}, 0, nil},
+		{"all just fits", "", "", 0, map[uint8]int{43: 255, 60: 40}, 0, nil},
+		{"one octet too many", "", "", 0, map[uint8]int{43: 255, 60: 41}, 1, nil},
+		{"into file, then into sname", "", "", 0, map[uint8]int{43: 255, 60: 125, 66: 61}, 3, nil},
+		{"both full, the last is left out", "", "", 0, map[uint8]int{43: 255, 60: 125, 66: 61, 67: 37, 119: 1}, 3, []uint8{119}},
+		{"file has a name", "", "pxelinux.0", 0, map[uint8]int{43: 255, 60: 60}, 2, nil},
+		{"file has a name and sname is too short", "", "pxelinux.0", 0, map[uint8]int{43: 255, 60: 62}, 0, []uint8{60}},
+		{"both have names", "tftp", "pxelinux.0", 0, map[uint8]int{43: 255, 60: 41}, 0, []uint8{60}},
+		{"a longer message needs none", "", "", 1472, map[uint8]int{43: 255, 60: 200}, 0, nil},
+		{"a long option stays in one piece", "", "", 0, map[uint8]int{43: 280, 60: 126}, 0, []uint8{60}},
+	} {
+		m := whole()
+		m.ServerHostName, m.BootFileName = test.sname, test.file
+		m.Options = dhcpv4.Options{53: {5}, 82: {1, 1, 7}}
+		for code, n := range test.lens {
+			m.Options[code] = bytes.Repeat([]byte{code}, n)
+		}
+		b := Encode(m, nil, test.limit)
+		raw := dhcpv4.Options{}
+		readOptions(raw, b[headerLen:])
+		if got := raw[optOverload]; test.overload == 0 && got != nil || test.overload != 0 && !bytes.Equal(got, []byte{test.overload}) {
+			t.Errorf("%s: overload %x; want %d", test.name, got, test.overload)
+		}
+		if codes := order(t, b); codes[0] != 53 || codes[len(codes)-1] != 82 {
+			t.Errorf("%s: options %v; want 53 first and 82 last", test.name, codes)
+		}
+		for _, code := range test.left {
+			delete(m.Options, code)
+		}
+		got, err := Parse(b)
+		if err != nil || !reflect.DeepEqual(got, m) {
+			t.Errorf("%s: reads back as %+v, %v; want %+v", test.name, got, err, m)
+		}
+		if most := max(test.limit, DefaultLimit); len(b) > most {
+			t.Errorf("%s: %d octets; want at most %d", test.name, len(b), most)
+		}
+	}
+}
+
+// A BOOTP client reads 300 octets and knows nothing of overload.
+func TestEncodeForBOOTP(t *testing.T) {
+	m := whole()
+	m.ServerHostName, m.BootFileName = "", ""
+	m.Options = dhcpv4.Options{1: {255, 255, 255, 0}, 3: {192, 0, 2, 1}, 43: make([]byte, 100)}
+	b := Encode(m, nil, 300)
+	if got := order(t, b); len(b) != 300 || !bytes.Equal(got, []byte{1, 3}) {
+		t.Errorf("%d octets with options %v; want 300 with 1 and 3", len(b), got)
 	}
 }
 
