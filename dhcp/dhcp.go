@@ -69,12 +69,8 @@ const MaxID = 32
 
 // ClientID returns the identity of the sender of m, empty when m carries none.
 func ClientID(m *dhcpv4.DHCPv4) ID {
-	if id := m.Options.Get(dhcpv4.OptionClientIdentifier); len(id) > MaxID {
-		digest := fnv.New128a()
-		digest.Write(id)
-		return ID(digest.Sum([]byte{0xff}))
-	} else if len(id) > 1 {
-		return ID(id)
+	if id := m.Options.Get(dhcpv4.OptionClientIdentifier); len(id) > 1 {
+		return IdentifierID(id)
 	}
 	if hw, ok := ClientHW(m); ok && !hw.IsUnicast() {
 		return ""
@@ -83,6 +79,16 @@ func ClientID(m *dhcpv4.DHCPv4) ID {
 		return ""
 	}
 	return ID(append([]byte{byte(m.HWType)}, m.ClientHWAddr...))
+}
+
+// IdentifierID is the identity of a client that sends this identifier.
+func IdentifierID(v []byte) ID {
+	if len(v) <= MaxID {
+		return ID(v)
+	}
+	digest := fnv.New128a()
+	digest.Write(v)
+	return ID(digest.Sum([]byte{0xff}))
 }
 
 // HardwareID is the identity of an Ethernet client that sends no identifier.

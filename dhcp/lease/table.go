@@ -123,14 +123,15 @@ type Table struct {
 	cursor netip.Addr // every address of the pool before it has a slot
 
 	slots    map[netip.Addr]*Slot
-	byID     map[dhcp.ID]*Slot   // the slot in which the client is the holder or was the last one
-	offers   map[dhcp.ID]*Slot   // the slot that is held for the client
-	records  map[dhcp.ID]*Slot   // the slot of which flash says, last, that it is the client's
-	busy     pile                // the slots of the pool that are somebody's, the first to become free on top
-	idle     pile                // and those that are nobody's, the first to be given to another on top
-	declined []*Slot             // in the order in which they were
-	users    map[dhcp.HWAddr]int // how many addresses are out of use because of each
-	recalled []*Slot             // in the order in which they were; some have been heard since
+	byID     map[dhcp.ID]*Slot     // the slot in which the client is the holder or was the last one
+	byHW     map[dhcp.HWAddr]*Slot // the slot that was last bound to a client with this address
+	offers   map[dhcp.ID]*Slot     // the slot that is held for the client
+	records  map[dhcp.ID]*Slot     // the slot of which flash says, last, that it is the client's
+	busy     pile                  // the slots of the pool that are somebody's, the first to become free on top
+	idle     pile                  // and those that are nobody's, the first to be given to another on top
+	declined []*Slot               // in the order in which they were
+	users    map[dhcp.HWAddr]int   // how many addresses are out of use because of each
+	recalled []*Slot               // in the order in which they were; some have been heard since
 }
 
 // NewTable returns an empty table.
@@ -138,6 +139,7 @@ func NewTable(p Pool) *Table {
 	t := &Table{
 		slots:   map[netip.Addr]*Slot{},
 		byID:    map[dhcp.ID]*Slot{},
+		byHW:    map[dhcp.HWAddr]*Slot{},
 		offers:  map[dhcp.ID]*Slot{},
 		records: map[dhcp.ID]*Slot{},
 		users:   map[dhcp.HWAddr]int{},
@@ -271,6 +273,23 @@ func (t *Table) Free(now time.Time, a netip.Addr, id dhcp.ID) bool {
 // Holder returns the slot in which the client is the holder, or was the last.
 func (t *Table) Holder(id dhcp.ID) (Slot, bool) {
 	if s := t.byID[id]; s != nil {
+		return *s, true
+	}
+	return Slot{}, false
+}
+
+// HolderOn returns the slot that was last bound to a client with this hardware
+// address, which is still the one that names it.
+func (t *Table) HolderOn(hw dhcp.HWAddr) (Slot, bool) {
+	if s := t.byHW[hw]; s != nil {
+		return *s, true
+	}
+	return Slot{}, false
+}
+
+// Last returns the slot of an address that is somebody's, or was.
+func (t *Table) Last(a netip.Addr) (Slot, bool) {
+	if s := t.slots[a]; s != nil && s.ID != "" {
 		return *s, true
 	}
 	return Slot{}, false
@@ -455,15 +474,16 @@ func (t *Table) bind(now time.Time, b Binding, until time.Time) *Slot {
 		s.since, s.regular = old.since, old.regular
 		t.forget(old)
 	}
-	if t.byID[s.ID] == s {
-		delete(t.byID, s.ID)
-	}
+	t.disown(s)
 	if s.ID != b.ID {
 		s.Heard, s.Kept = false, false
 	}
 	s.Binding, s.State = b, Bound
 	s.promised, s.granted, s.suspect = time.Time{}, until, false
 	t.byID[b.ID] = s
+	if b.HW.IsUnicast() {
+		t.byHW[b.HW] = s
+	}
 	t.setUntil(s, until)
 	return s
 }
@@ -479,9 +499,7 @@ func (t *Table) keep(s *Slot) {
 
 // forget takes the holder's name off a slot.
 func (t *Table) forget(s *Slot) {
-	if t.byID[s.ID] == s {
-		delete(t.byID, s.ID)
-	}
+	t.disown(s)
 	s.Binding, s.Kept = Binding{Addr: s.Addr}, false
 	s.granted, s.regular = time.Time{}, false
 	if s.State == Bound {
@@ -489,6 +507,16 @@ func (t *Table) forget(s *Slot) {
 		t.setFree(s, time.Time{})
 	}
 	t.place(s)
+}
+
+// disown takes a slot from where its holder is looked for.
+func (t *Table) disown(s *Slot) {
+	if t.byID[s.ID] == s {
+		delete(t.byID, s.ID)
+	}
+	if t.byHW[s.HW] == s {
+		delete(t.byHW, s.HW)
+	}
 }
 
 // Release ends the client's binding of a and reports whether there was one. The

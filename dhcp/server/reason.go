@@ -33,6 +33,8 @@ const (
 	NotARequest
 	NotForUs
 	OtherRelay
+	NoBOOTP
+	NotKept
 )
 
 var texts = [...]string{
@@ -63,6 +65,8 @@ var texts = [...]string{
 	NotARequest:        "not a message for a server",
 	NotForUs:           "sent to another machine",
 	OtherRelay:         "comes from a relay on a network that is not configured",
+	NoBOOTP:            "BOOTP client without a reserved address",
+	NotKept:            "a lease for ever cannot be kept now",
 }
 
 // String returns the reason as a person would say it.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net"
 	"net/netip"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -18,22 +17,34 @@ func (s *Server) reply(q query, t dhcpv4.MessageType, a netip.Addr) *dhcp.Datagr
 	if t == dhcpv4.MessageTypeAck && requested(q.Msg).IsUnspecified() {
 		m.ClientIPAddr = q.Msg.ClientIPAddr // who asks for an address in option 50 has none yet
 	}
-	grant := s.grant(q)
-	m.UpdateOption(dhcpv4.OptIPAddressLeaseTime(grant))
-	if grant != dhcp.Infinite {
-		_, t2 := dhcp.DefaultTimes(grant)
-		m.UpdateOption(dhcpv4.Option{Code: dhcpv4.OptionRenewTimeValue, Value: dhcpv4.Duration(t1(grant, q.id))})
-		m.UpdateOption(dhcpv4.Option{Code: dhcpv4.OptionRebindingTimeValue, Value: dhcpv4.Duration(t2)})
-	}
-	s.settings(m, q)
+	s.times(m, q)
 	to, hw := destination(q, m)
 	return s.datagram(q, m, to, hw)
+}
+
+// times adds the settings, and how long they hold. Configured T1 and T2 have to
+// be in order.
+func (s *Server) times(m *dhcpv4.DHCPv4, q query) {
+	grant := s.grant(q)
+	_, t2 := dhcp.DefaultTimes(grant)
+	setTimes(m, t1(grant, q.id), t2)
+	s.settings(m, q)
+	m.UpdateOption(dhcpv4.OptIPAddressLeaseTime(grant))
+	if grant == dhcp.Infinite {
+		delete(m.Options, optT1)
+		delete(m.Options, optT2)
+		return
+	}
+	checkTimes(m, grant, t1(grant, q.id), t2)
 }
 
 func (s *Server) informed(q query, ciaddr netip.Addr) *dhcp.Datagram {
 	m := s.message(q, dhcpv4.MessageTypeAck)
 	m.ClientIPAddr = q.Msg.ClientIPAddr
 	s.settings(m, q)
+	for _, code := range []uint8{optTime, optT1, optT2} {
+		delete(m.Options, code)
+	}
 	return s.datagram(q, m, netip.AddrPortFrom(ciaddr, dhcp.ClientPort), q.HW)
 }
 
@@ -76,28 +87,6 @@ func (s *Server) message(q query, t dhcpv4.MessageType) *dhcpv4.DHCPv4 {
 
 func relayed(q query) bool { return !dhcp.Addr(q.Msg.GatewayIPAddr).IsUnspecified() }
 
-// settings adds what the client asked for of what we have; the mask always, and
-// everything to a client that does not say what it wants.
-func (s *Server) settings(m *dhcpv4.DHCPv4, q query) {
-	m.UpdateOption(dhcpv4.OptSubnetMask(net.CIDRMask(s.cfg.Addr.Bits(), 32)))
-	asked := q.Msg.ParameterRequestList()
-	add := func(o dhcpv4.Option) {
-		if len(asked) == 0 || asked.Has(o.Code) {
-			m.UpdateOption(o)
-		}
-	}
-	if len(s.cfg.Routers) > 0 {
-		add(dhcpv4.OptRouter(ips(s.cfg.Routers)...))
-	}
-	if len(s.cfg.DNS) > 0 {
-		add(dhcpv4.OptDNS(ips(s.cfg.DNS)...))
-	}
-	if s.cfg.Domain != "" {
-		add(dhcpv4.OptDomainName(s.cfg.Domain))
-	}
-	add(dhcpv4.OptBroadcastAddress(dhcp.LastAddr(s.cfg.Addr).AsSlice()))
-}
-
 // destination says where an OFFER or ACK goes: to the relay, to an address that
 // the client uses already, to everybody if it asks for that, else to the new
 // address in a frame for the client, which cannot answer ARP yet (RFC 2131,
@@ -109,7 +98,7 @@ func destination(q query, m *dhcpv4.DHCPv4) (netip.AddrPort, dhcp.HWAddr) {
 		return netip.AddrPortFrom(giaddr, dhcp.ServerPort), q.HW
 	case !ciaddr.IsUnspecified():
 		return netip.AddrPortFrom(ciaddr, dhcp.ClientPort), q.HW
-	case m.Flags&broadcastFlag != 0 || !q.hw.IsUnicast():
+	case m.Flags&broadcastFlag != 0 || !q.hw.IsUnicast() || q.host != nil && q.host.Broadcast:
 		return netip.AddrPortFrom(dhcp.Broadcast, dhcp.ClientPort), dhcp.BroadcastHW
 	}
 	return netip.AddrPortFrom(dhcp.Addr(m.YourIPAddr), dhcp.ClientPort), q.hw
@@ -128,15 +117,13 @@ func (s *Server) datagram(q query, m *dhcpv4.DHCPv4, to netip.AddrPort, hw dhcp.
 	if n, err := q.Msg.MaxMessageSize(); err == nil {
 		d.Limit = int(min(n, linkMTU)) - 28
 	}
+	if q.isBOOTP() {
+		d.Limit = bootpLimit
+	}
 	return d
 }
 
-const linkMTU = 1500
-
-func ips(addrs []netip.Addr) []net.IP {
-	out := make([]net.IP, len(addrs))
-	for i, a := range addrs {
-		out[i] = a.AsSlice()
-	}
-	return out
-}
+const (
+	linkMTU    = 1500
+	bootpLimit = 300 // "the minimal BOOTP header of 300 octets": RFC 1542, section 2.1
+)

@@ -42,8 +42,8 @@ func TestSection31_ClientIsKnownByItsIdentifier(t *testing.T) {
 	me := option(61, 0xff, 1, 2, 3)
 	h.hears(selecting(1, "192.168.1.150", me)).acks("192.168.1.150", Bound)
 	h.hears(discover(2, me)).offers("192.168.1.150") // on another card
-	if a := h.hears(discover(1)); a.Addr == ip("192.168.1.150") {
-		t.Error("the card without the identifier is offered what belongs to the identifier")
+	if a := h.hears(discover(2, option(61, 0xff, 1, 2, 4))); a.Addr == ip("192.168.1.150") {
+		t.Error("another identifier on the same card is offered what belongs to the first")
 	}
 }
 

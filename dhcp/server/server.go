@@ -57,6 +57,7 @@ const (
 
 // A Config is what the server hands out.
 type Config struct {
+	Network       string       // what it is called: a tag that every client has
 	Addr          netip.Prefix // the router's own address and its network
 	First, Last   netip.Addr   // the dynamic pool, inclusive
 	Term          time.Duration
@@ -64,19 +65,34 @@ type Config struct {
 	Routers       []netip.Addr
 	DNS           []netip.Addr
 	Domain        string
+	Options       []Option
+	Classes       []Class
+	Boots         []Boot // of several that match the last counts
 	Authoritative bool
 	Probe         bool // ask who uses an address before it is offered to a client that is new to it
 	Sequential    bool // new clients get one address after the other, not where their identity points
+	RapidCommit   bool // a DISCOVER that asks for it is answered with an ACK (RFC 4039)
+	BOOTP         bool // clients that know no leases get addresses of the pool, for ever
 	Hosts         []Host
 }
 
-// A Host is a client that is known by its hardware addresses.
+// A Host is a client that is known by any of its marks.
 type Host struct {
-	HW     []dhcp.HWAddr
-	Addr   netip.Addr    // reserved for it; in the network, not necessarily in the pool; otherwise, or if another host has it: none
-	Name   string        // shown in place of what it calls itself
-	Term   time.Duration // zero: as the others
-	Ignore bool          // never answered
+	HW       []dhcp.HWAddr
+	Patterns []Pattern // of hardware addresses
+	IDs      []dhcp.ID
+	DUIDs    [][]byte
+	Circuits [][]byte // where a relay agent says that it is plugged in
+	ByName   bool     // known by what it calls itself
+	Need     []string // tags that it has besides; alone they make the host known
+
+	Addr      netip.Addr    // reserved for it; in the network, not necessarily in the pool; otherwise, or if another host has it: none
+	Name      string        // shown in place of what it calls itself
+	Term      time.Duration // zero: as the others
+	Ignore    bool          // never answered
+	Broadcast bool          // it hears nothing else
+	Tags      []string      // that it gets
+	Options   []Option
 }
 
 // A Decision is the answer to one message, to be carried out in field order.
@@ -109,7 +125,9 @@ type Server struct {
 	wary     time.Time // until then addresses may be in use that we know nothing of
 	table    *lease.Table
 	assumed  map[netip.Addr]bool // addresses that are taken to be silent without a probe
-	byHW     map[dhcp.HWAddr]*Host
+	tags     []string            // of every client
+	basics   choice
+	hosts    hostIndex
 	reserved map[netip.Addr]*Host
 }
 
@@ -123,7 +141,9 @@ func New(cfg Config) *Server {
 // Reconfigure replaces the configuration and keeps every binding.
 func (s *Server) Reconfigure(cfg Config) {
 	s.cfg = cfg
-	s.byHW = map[dhcp.HWAddr]*Host{}
+	s.tags = []string{cfg.Network}
+	s.basics = basics(cfg)
+	s.hosts = indexHosts(cfg.Hosts)
 	s.reserved = map[netip.Addr]*Host{}
 	except := map[netip.Addr]bool{cfg.Addr.Addr(): true, cfg.Addr.Masked().Addr(): true, dhcp.LastAddr(cfg.Addr): true}
 	for _, others := range [][]netip.Addr{cfg.Routers, cfg.DNS} {
@@ -133,9 +153,6 @@ func (s *Server) Reconfigure(cfg Config) {
 	}
 	for i := range cfg.Hosts {
 		h := &cfg.Hosts[i]
-		for _, hw := range h.HW {
-			s.byHW[hw] = h
-		}
 		if cfg.Addr.Contains(h.Addr) && !except[h.Addr] {
 			s.reserved[h.Addr] = h
 			except[h.Addr] = true
@@ -179,10 +196,10 @@ func (s *Server) Lent(now time.Time, b lease.Binding) { s.table.Lend(now, b) }
 func (s *Server) Probed(now time.Time, d dhcp.Datagram, a netip.Addr, user dhcp.HWAddr) (taken bool) {
 	delete(s.assumed, a)
 	if hw, _ := dhcp.ClientHW(d.Msg); user == (dhcp.HWAddr{}) || user == hw || s.table.Everywhere(user) {
-		s.table.Silent(a, dhcp.ClientID(d.Msg), now.Add(silence))
+		s.table.Silent(a, s.Identity(d.Msg), now.Add(silence))
 		return false
 	}
-	if !s.table.Seize(now, a, dhcp.ClientID(d.Msg), user, now.Add(declineTime)) {
+	if !s.table.Seize(now, a, s.Identity(d.Msg), user, now.Add(declineTime)) {
 		s.table.Answered(a)
 		return false
 	}
@@ -196,7 +213,7 @@ func (s *Server) Found(a netip.Addr, user dhcp.HWAddr) { s.table.Found(a, user) 
 // probed now. It reports whether d is to be handled all the same: if what is
 // given can be kept, and the address was not found in use before.
 func (s *Server) Unprobed(now time.Time, d dhcp.Datagram, a netip.Addr) bool {
-	id := dhcp.ClientID(d.Msg)
+	id := s.Identity(d.Msg)
 	if s.Lends(a, id) || s.table.Suspect(a) {
 		return false
 	}
@@ -218,9 +235,7 @@ func (s *Server) Bound(now time.Time, b lease.Binding) { s.table.Bind(now, b) }
 
 // Handle decides what to do about one message.
 func (s *Server) Handle(now time.Time, d dhcp.Datagram) Decision {
-	q := query{Datagram: d, id: dhcp.ClientID(d.Msg)}
-	q.hw, _ = dhcp.ClientHW(d.Msg)
-	q.host = s.byHW[q.hw]
+	q := s.classify(d)
 	s.yield(q)
 	dec := s.decide(now, q)
 	dec.Client = q.id
@@ -232,7 +247,8 @@ type query struct {
 	dhcp.Datagram
 	id   dhcp.ID
 	hw   dhcp.HWAddr
-	host *Host         // nil: not configured
+	host *Host // nil: not configured
+	tags []string
 	most time.Duration // that may be granted; zero: as configured
 }
 
@@ -261,6 +277,8 @@ func (s *Server) decide(now time.Time, q query) Decision {
 		return s.release(now, q)
 	case dhcpv4.MessageTypeInform:
 		return s.inform(q)
+	case dhcpv4.MessageTypeNone:
+		return s.bootp(now, q)
 	}
 	return Decision{Why: NotARequest}
 }
@@ -276,6 +294,9 @@ func (s *Server) discover(now time.Time, q query) Decision {
 	a, ok := s.pick(now, q)
 	if !ok {
 		return s.makeRoom(now, q)
+	}
+	if _, rapid := q.Msg.Options[optRapidCommit]; rapid && s.cfg.RapidCommit {
+		return s.commit(now, q, a)
 	}
 	return s.offer(now, q, a)
 }
@@ -374,13 +395,6 @@ func (s *Server) pick(now time.Time, q query) (netip.Addr, bool) {
 		return r, true
 	}
 	return s.table.Pick(now, q.id, requested(q.Msg))
-}
-
-func (s *Server) reservation(q query) netip.Addr {
-	if q.host == nil || s.reserved[q.host.Addr] != q.host {
-		return netip.Addr{}
-	}
-	return q.host.Addr
 }
 
 // request tells the four kinds of REQUEST apart by their fields (RFC 2131,
@@ -497,7 +511,7 @@ func (q query) name() string {
 	if q.host != nil && q.host.Name != "" {
 		return dhcp.HostName(q.host.Name)
 	}
-	return dhcp.HostName(q.Msg.HostName())
+	return dhcp.ClientName(q.Msg)
 }
 
 // decline takes the address out of use. The record on flash stays until the
@@ -539,6 +553,9 @@ func (s *Server) inform(q query) Decision {
 }
 
 func (s *Server) term(q query) time.Duration {
+	if q.isBOOTP() {
+		return dhcp.Infinite
+	}
 	if q.host != nil && q.host.Term != 0 {
 		return q.host.Term
 	}
@@ -548,6 +565,9 @@ func (s *Server) term(q query) time.Duration {
 // grant is the term, or what the client asks for if that is less.
 func (s *Server) grant(q query) time.Duration {
 	most := s.term(q)
+	if q.isBOOTP() {
+		return most // it is told of none, and does not come back
+	}
 	for _, limit := range []time.Duration{s.cfg.Longest, q.most} {
 		if limit != 0 {
 			most = min(most, limit)
