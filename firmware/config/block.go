@@ -24,6 +24,7 @@ type value []item // not empty; one of an option, all of a list
 type item struct {
 	text string
 	line int
+	list bool // written as list, not as option
 }
 
 // newBlock resolves repetitions as libuci does: an option replaces, an empty
@@ -42,9 +43,9 @@ func newBlock(r *report, s Section) *block {
 		case o.Value == "":
 			delete(b.values, o.Name)
 		case o.List && known:
-			b.values[o.Name] = append(v, item{o.Value, o.Line})
+			b.values[o.Name] = append(v, item{o.Value, o.Line, true})
 		default:
-			b.values[o.Name] = value{{o.Value, o.Line}}
+			b.values[o.Name] = value{{o.Value, o.Line, o.List}}
 		}
 	}
 	return b
@@ -132,13 +133,23 @@ func setAll[T any](b *block, name string, dst *[]T, parse func(string) (T, error
 	}
 }
 
+// lines takes an option apart at its blanks, as words does, but not a list: its
+// items may have blanks in them.
+func (b *block) lines(name string) []item {
+	v, _ := b.take(name)
+	if v == nil || v[0].list {
+		return v
+	}
+	return b.words(name)
+}
+
 // words takes an option apart at its blanks.
 func (b *block) words(name string) []item {
 	var words []item
 	v, _ := b.take(name)
 	for _, it := range v {
 		for text := range strings.FieldsSeq(it.text) {
-			words = append(words, item{text, it.line})
+			words = append(words, item{text, it.line, it.list})
 		}
 	}
 	return words

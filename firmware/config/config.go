@@ -43,7 +43,10 @@
 //		option leasetime '12h'            # s, m, h, d, w; plain seconds; infinite
 //		option dynamicdhcp '1'            # 0: serve the hosts below only
 //		option ignore '0'                 # 1: do not serve; dhcpv4 'disabled' too
+//		option bootp_dynamic '0'          # 1: BOOTP clients get addresses, for ever
 //		list dhcp_option '6,1.1.1.1,9.9.9.9'
+//		list dhcp_option 'option:ntp-server,0.0.0.0'
+//		list dhcp_option_force '252,"\n"' # also to who does not ask for it
 //
 //	config interface 'guest'                  # any name: one more network, which is
 //		option device 'br-guest'          # served if it has a config dhcp too; no
@@ -54,11 +57,34 @@
 //		option interface 'guest'
 //		option leasetime '1h'
 //
-//	config host
-//		option name 'printer'
-//		list mac '00:11:22:33:44:55'      # several: one card each, never at once
+//	config host                               # known by one of mac, clientid, duid and
+//		option name 'printer'             # circuitid, else by its name
+//		list mac '00:11:22:33:44:55'      # several: one card each, never at once;
+//		                                  # 00:11:22:*:*:* is any card of a kind
+//		list clientid '00:61:62'          # option 61, with its type
+//		list duid '000300010011223344aa'  # in an option 61 of type 255 (RFC 4361)
+//		list circuitid 'eth0/1'           # the port that a relay agent names
+//		list match_tag 'office'           # only with this tag; alone: by this tag
 //		option ip '192.168.1.20'          # or ignore: never answer this machine
 //		option leasetime 'infinite'
+//		option broadcast '0'              # 1: it hears no unicast before it is bound
+//		list tag 'office'                 # as below
+//		list dhcp_option '6,10.0.0.53'    # for it alone
+//
+//	config tag 'office'                       # for machines with this tag
+//		option force '0'                  # 1: as dhcp_option_force
+//		list dhcp_option '6,10.0.0.53'
+//
+//	config vendorclass                        # who has the tag: by a part of option 60;
+//		option networkid 'office'         # so too userclass (77), match (any option:
+//		option vendorclass 'MSFT'         # '93,7'), mac ('00:11:22:*:*:*'), and of a
+//		list dhcp_option '44,10.0.0.1'    # relay agent circuitid, remoteid, subscrid
+//
+//	config boot                               # what is booted from, and where it is
+//		option networkid 'office'         # who has the tag; default: everybody
+//		option filename 'pxelinux.0'
+//		option servername 'tftp'
+//		option serveraddress '192.168.1.5'
 //
 //	config dnsmasq                            # for all networks
 //		option domain 'lan'
@@ -66,6 +92,8 @@
 //		option noping '0'                 # 1: do not ask by ARP who uses an address before
 //		                                  # it is offered to a client that is new to it
 //		option sequential_ip '0'          # 1: one address after the other, not by identity
+//		option rapidcommit '0'            # 1: a lease at once for who asks so (RFC 4039)
+//		option readethers '0'             # 1: hosts of /etc/ethers too
 //
 //	config leasehold                          # what OpenWrt has no name for
 //		option ring '/etc/leasehold.ring' # where leases survive a power cut: a plain
@@ -76,12 +104,23 @@
 //		option page_port '80'             # of the status page; 0: no page
 //		option resolv_file '/tmp/resolv.conf'
 //
-// Of the DHCP options only 3 (option:router), 6 (option:dns-server) and 15
-// (option:domain-name) can be set; 0.0.0.0 means the router, no value means
-// that the option is not sent. Options repeated in a section override earlier
-// ones and an empty value is no value, as in OpenWrt. Unlike there, the LAN
-// is served and the WAN port is a client without being asked to, and the lease
-// is given back on shutdown only when asked to.
+// DHCP options are written as dnsmasq has them: tag:NAME,... (those that a client
+// must have; !NAME: must not), then vendor:CLASS, (inside option 43, for clients
+// with that vendor class) or encap:CODE, (inside option CODE), then the number,
+// or option: and its name, and the value. What values look like follows from the
+// number: addresses (0.0.0.0 means the router), a number, a time, domain names
+// (119), NETWORK/BITS,ROUTER,... (121), text. Where the number says nothing, the
+// looks decide: addresses, 01:ab:ff or 0x01abff, a number (of one, two or four
+// octets with b, s or i behind it), and text, also "in quotes". No value means
+// that the option is not sent, "" that it is sent without one. Lists that are
+// repeated add up; of other options that of the host counts before that of the
+// most tags, and the later before the earlier. Every client has the tag of its
+// network's name, hosts have the tag known, BOOTP clients bootp.
+//
+// Options repeated in a section override earlier ones and an empty value is no
+// value, as in OpenWrt. Unlike there, the LAN is served and the WAN port is a
+// client without being asked to, and the lease is given back on shutdown only
+// when asked to.
 package config
 
 import (
@@ -105,12 +144,14 @@ const MaxPool = 1 << 16
 
 // A Config is everything leasehold is told. Its parts agree with each other.
 type Config struct {
-	LAN    LAN
-	Others []LAN // in the order of the text; no name, device or address twice, and none on the WAN port
-	WAN    WAN
-	Hosts  []Host // in the order of the text; no address and no MAC twice
-	Ring   Ring
-	Page   Page
+	LAN        LAN
+	Others     []LAN // in the order of the text; no name, device or address twice, and none on the WAN port
+	WAN        WAN
+	Hosts      []Host // in the order of the text; no address and no mark twice
+	Clients    Clients
+	ReadEthers bool // AddEthers is to be given EthersFile
+	Ring       Ring
+	Page       Page
 }
 
 // Networks returns all networks that we serve, the LAN first.
@@ -132,6 +173,8 @@ type LAN struct {
 	Authoritative bool          // NAK what is wrong even if we never gave it
 	Probe         bool          // ask who uses an address before a new client gets it
 	Sequential    bool          // new clients get one address after the other
+	BOOTP         bool          // BOOTP clients get addresses from the pool, for ever
+	Options       []DHCPOption  // the later ones count where there are two for one client
 }
 
 // WAN is the port towards the provider.
@@ -156,14 +199,24 @@ type WAN struct {
 	ResolvFile  string // absolute path of the resolver file to write
 }
 
-// A Host is a machine the owner knows by its MAC addresses.
+// A Host is a machine that the owner knows by any of its marks.
 type Host struct {
 	Name      string // LDH labels; may be empty
 	MACs      [][6]byte
+	Patterns  []MACPattern
+	ClientIDs [][]byte // option 61 with its type byte
+	DUIDs     [][]byte // of a client identifier as in RFC 4361
+	Circuits  [][]byte // where a relay agent says that it is plugged in
+	ByName    bool     // known by what it calls itself, and by nothing else
+	Need      []string // tags that it has; one that begins with ! it must not have
+
 	Addr      netip.Addr    // in one of the networks, not ours; invalid: any from the pool
 	Ignore    bool          // never answer it; Addr is invalid then
 	LeaseTime time.Duration // 0: that of the LAN
-	Line      int           // where it was written; for messages only
+	Broadcast bool          // it hears nothing but broadcast
+	Tags      []string      // that it gets
+	Options   []DHCPOption
+	Line      int // where it was written; for messages only
 }
 
 // Ring is where leases are kept.
@@ -237,6 +290,9 @@ func Parse(name string, text []byte) (Config, []Problem) {
 	r.readWAN(b.wan)
 	r.readOthers(b, common)
 	r.readLeasehold(b.leasehold)
+	for _, blk := range b.clients {
+		r.readClients(blk)
+	}
 	r.readHosts(b.hosts)
 	r.sort()
 	return r.Config, r.problems
@@ -252,7 +308,7 @@ type reader struct {
 // empty, not nil, so that reading them leaves the defaults.
 type blocks struct {
 	lan, wan, dhcp, dnsmasq, leasehold *block
-	hosts                              []*block
+	hosts, clients                     []*block
 	others                             []*other
 }
 
@@ -270,6 +326,8 @@ func (r *reader) assign(sections []Section) blocks {
 			b.assignDHCP(blk)
 		case s.Type == "host":
 			b.hosts = append(b.hosts, blk)
+		case s.Type == "boot" || isClass(s.Type):
+			b.clients = append(b.clients, blk)
 		case s.Type == "dnsmasq":
 			b.dnsmasq = once(b.dnsmasq, blk)
 		case s.Type == "leasehold":

@@ -62,7 +62,7 @@ func try(t *testing.T, text string, want func(*Config), problems ...string) {
 
 // check is what every Config of Parse has to satisfy, whatever the text.
 func check(c Config) error {
-	return errors.Join(checkNetworks(c), checkWAN(c), checkRing(c), checkHosts(c))
+	return errors.Join(checkNetworks(c), checkWAN(c), checkRing(c), checkHosts(c), checkClients(c))
 }
 
 func checkNetworks(c Config) error {
@@ -136,7 +136,8 @@ func checkHosts(c Config) error {
 	seen := map[any]bool{}
 	once := func(k any) bool { defer func() { seen[k] = true }(); return !seen[k] }
 	for _, h := range c.Hosts {
-		ok := len(h.MACs) > 0 && !(h.Ignore && h.Addr.IsValid())
+		marked := len(h.MACs)+len(h.Patterns)+len(h.ClientIDs)+len(h.DUIDs)+len(h.Circuits)+len(h.Need) > 0
+		ok := marked != h.ByName && !(h.ByName && h.Name == "") && !(h.Ignore && h.Addr.IsValid())
 		for _, m := range h.MACs {
 			ok = ok && once(m) && m[0]&1 == 0
 		}
@@ -336,9 +337,7 @@ func TestDHCP(t *testing.T) {
 		{"list dhcp_option option:domain-name,home", domain("home"), ""},
 		{"list dhcp_option 15", domain(""), ""},
 		{"list dhcp_option 15,-x", asDefault, "3: option 'dhcp_option': '-x' is no name of"},
-		{"list dhcp_option 6,1.1.1.1\nlist dhcp_option 42,10.0.0.1", dns("1.1.1.1"),
-			"4: option 'dhcp_option': '42' is not supported yet"},
-		{"list dhcp_option tag:x,6,1.1.1.1", asDefault, "3: option 'dhcp_option': 'tag:x' is not supported yet"},
+		{"option bootp_dynamic 1", func(c *Config) { c.LAN.BOOTP = true }, ""},
 
 		{"option ra server\nlist ra_flags none", asDefault, "1: warning: config dhcp 'lan': without effect here: ra, ra_flags"},
 		{"option leastime 30m", asDefault, "3: option 'leastime' is not known in config dhcp 'lan': did you mean 'leasetime'?"},
@@ -498,9 +497,8 @@ func TestHosts(t *testing.T) {
 		{"option mac 000:11:22:33:44:5", asDefault, "2: option 'mac': '000:11:22:33:44:5' is no MAC"},
 		{"option mac 01:11:22:33:44:55", asDefault, "2: option 'mac': '01:11:22:33:44:55' is a MAC address of many"},
 		{"option mac 00:00:00:00:00:00", asDefault, "2: option 'mac': '00:00:00:00:00:00' is nobody's"},
-		{"option mac 00:11:22:*:*:*", asDefault, "2: option 'mac': '00:11:22:*:*:*': patterns are not"},
-		{"option name x", asDefault, "1: warning: config host is left out: a host without a mac"},
-		{"option name x\noption mac ''", asDefault, "1: warning: config host is left out: a host without a mac"},
+		{"option mac 00:11:22:*:*", asDefault, "2: option 'mac': '00:11:22:*:*' is no MAC address"},
+		{"option leasetime 1h", asDefault, "1: warning: config host is left out: it has no mac, nor a name"},
 
 		{card + "option ip 192.168.1.20", one(Host{Addr: addr("192.168.1.20")}), ""},
 		{card + "option ip 192.168.1.150", one(Host{Addr: addr("192.168.1.150")}), ""},
@@ -520,7 +518,10 @@ func TestHosts(t *testing.T) {
 		{card + "option leasetime soon", one(Host{}), "3: option 'leasetime': 'soon' is no lease time"},
 		{card + "option enable 0\noption ip nonsense", asDefault, ""},
 		{card + "option enable 1", one(Host{}), ""},
-		{card + "option tag x\noption dns 1", one(Host{}), "1: warning: config host: without effect here: tag, dns"},
+		{card + "option hostid 7\noption dns 1", one(Host{}), "1: warning: config host: without effect here: hostid, dns"},
+		{card + "option tag 'x y'\noption networkid z", one(Host{Tags: []string{"x", "y", "z"}}), ""},
+		{card + "option tag 'a,b'", one(Host{}), "3: option 'tag': 'a,b' is no name of a tag"},
+		{card + "option broadcast 1", one(Host{Broadcast: true}), ""},
 		{card + "option ipaddr 1", one(Host{}), "3: option 'ipaddr' is not known in config host"},
 	} {
 		try(t, "config host\n"+tt.text, tt.want, maybe(tt.problem)...)
@@ -788,6 +789,7 @@ func TestOpenWrtFilesAsTheyAre(t *testing.T) {
 	try(t, text, func(c *Config) {
 		onLAN("192.168.8.1/24", "192.168.8.100", "192.168.8.249")(c)
 		c.LAN.Domain = "home"
+		c.ReadEthers = true
 		c.WAN.Device = "eth0.2"
 		c.Hosts = []Host{{
 			Name: "nas",
@@ -831,7 +833,17 @@ func TestCompleteExampleHasNoProblems(t *testing.T) {
 				Line:      36,
 			},
 			{MACs: [][6]byte{{0, 0x11, 0x22, 0x33, 0x44, 0x99}}, Ignore: true, Line: 43},
+			{Name: "tv", ByName: true, Tags: []string{"slow"}, Line: 47},
 		}
+		c.Clients.Classes = []Class{
+			{Tag: "windows", Code: 60, Value: []byte("MSFT"), Part: true, Kind: "vendorclass", Text: "MSFT"},
+			{Tag: "efi", Code: 93, Value: []byte{0, 7}, Kind: "match", Text: "option:client-arch,7"},
+		}
+		c.Clients.Options = []DHCPOption{
+			{Tags: []string{"slow"}, Code: 6, Value: []byte{9, 9, 9, 9}, Addrs: true, Text: "6,9.9.9.9"},
+			{Tags: []string{"windows"}, Vendor: "MSFT", Code: 43, Sub: 2, Value: []byte{0, 0, 0, 1}, Text: "vendor:MSFT,2,1i"},
+		}
+		c.Clients.Boots = []Boot{{Tag: "efi", File: "ipxe.efi", Server: addr("192.168.1.5")}}
 	})
 }
 
@@ -875,7 +887,14 @@ func TestFormatRoundTrip(t *testing.T) {
 				{MACs: [][6]byte{{2, 0, 0, 0, 0, 0xff}}, Name: "a.b"},
 				{MACs: [][6]byte{{2, 1}, {2, 2}}, Addr: addr("192.168.1.9"), LeaseTime: time.Minute},
 				{MACs: [][6]byte{{2, 3}}, Ignore: true},
+				{Name: "c", ByName: true, Broadcast: true, Tags: []string{"x", "y"}},
+				{ClientIDs: [][]byte{{0, 'a'}}, DUIDs: [][]byte{{0, 3, 0, 1}}, Circuits: [][]byte{{'p'}}, Need: []string{"!x"}},
+				{Patterns: []MACPattern{{[6]byte{2}, [6]byte{0xff}}}},
 			}
+		},
+		func(c *Config) {
+			c.LAN.BOOTP, c.Clients.RapidCommit, c.ReadEthers = true, true, true
+			c.Clients.Boots = []Boot{{Tag: "x", File: "a b", ServerName: "c", Server: addr("10.0.0.1")}, {File: "d"}}
 		},
 	} {
 		c := Default()

@@ -24,6 +24,7 @@ func Format(c Config) []byte {
 		dhcp.list("dhcp_option", strings.TrimSuffix("15,"+n.Domain, ","))
 		sections = append(sections, n.network(), dhcp)
 	}
+	sections = append(sections, c.Clients.sections()...)
 	for _, h := range c.Hosts {
 		sections = append(sections, h.section())
 	}
@@ -95,6 +96,10 @@ func (l LAN) dhcp() Section {
 	if l.NoDNS || len(l.DNS) > 0 {
 		s.list("dhcp_option", formatAddrs("6", l.DNS))
 	}
+	for _, o := range l.Options {
+		s.dhcpOption(o)
+	}
+	s.flag("bootp_dynamic", l.BOOTP)
 	return s
 }
 
@@ -104,6 +109,28 @@ func (h Host) section() Section {
 	for _, m := range h.MACs {
 		s.list("mac", formatMAC(m))
 	}
+	for _, p := range h.Patterns {
+		s.list("mac", formatPattern(p))
+	}
+	for _, id := range h.ClientIDs {
+		s.list("clientid", hex.EncodeToString(id))
+	}
+	for _, id := range h.DUIDs {
+		s.list("duid", hex.EncodeToString(id))
+	}
+	for _, id := range h.Circuits {
+		s.list("circuitid", "0x"+hex.EncodeToString(id))
+	}
+	for _, t := range h.Need {
+		s.list("match_tag", t)
+	}
+	for _, t := range h.Tags {
+		s.list("tag", t)
+	}
+	for _, o := range h.Options {
+		s.dhcpOption(o)
+	}
+	s.flag("broadcast", h.Broadcast)
 	switch {
 	case h.Ignore:
 		s.option("ip", "ignore")
@@ -122,6 +149,8 @@ func (c Config) dnsmasq() Section {
 	s.flag("authoritative", c.LAN.Authoritative)
 	s.flag("noping", !c.LAN.Probe)
 	s.flag("sequential_ip", c.LAN.Sequential)
+	s.flag("rapidcommit", c.Clients.RapidCommit)
+	s.flag("readethers", c.ReadEthers)
 	return s
 }
 
@@ -173,6 +202,16 @@ func formatMAC(m [6]byte) string {
 		b = hex.AppendEncode(b, []byte{c})
 	}
 	return string(b)
+}
+
+func formatPattern(p MACPattern) string {
+	parts := strings.Split(formatMAC(p.MAC), ":")
+	for i, m := range p.Mask {
+		if m == 0 {
+			parts[i] = "*"
+		}
+	}
+	return strings.Join(parts, ":")
 }
 
 // formatLeaseTime uses the largest unit that divides the time.

@@ -93,6 +93,9 @@ func (r *reader) readDNSMasq(b *block) {
 	set(b, "noping", &noping, boolean)
 	r.LAN.Probe = !noping
 	set(b, "sequential_ip", &r.LAN.Sequential, boolean)
+	set(b, "rapidcommit", &r.Clients.RapidCommit, boolean)
+	set(b, "readethers", &r.ReadEthers, boolean)
+	r.readDHCPBoot(b)
 	b.restElsewhere()
 }
 
@@ -102,6 +105,7 @@ func (r *reader) readDHCP(b *block) {
 	r.readPool(b)
 	set(b, "leasetime", &lan.LeaseTime, leaseTime)
 	r.readOptions(b)
+	set(b, "bootp_dynamic", &lan.BOOTP, boolean)
 
 	ignore, dynamic := false, true
 	set(b, "ignore", &ignore, boolean)
@@ -110,7 +114,7 @@ func (r *reader) readDHCP(b *block) {
 	if ignore || !r.wantsServer(b) {
 		lan.Serve = false
 	}
-	b.rest("dhcp_option_force", "dhcpv6", "dns", "dns_service", "domain", "force", "instance",
+	b.rest("dhcpv6", "dns", "dns_service", "domain", "force", "instance",
 		"leasetime6", "master", "max_preferred_lifetime", "max_valid_lifetime", "ndp",
 		"ndproxy_routing", "ndproxy_slave", "netmask", "networkid", "options",
 		"preferred_lifetime", "prefix_filter", "ra", "ra_advrouter", "ra_default", "ra_dns",
@@ -205,11 +209,11 @@ func fromUint(n uint32) netip.Addr {
 	return netip.AddrFrom4([4]byte(binary.BigEndian.AppendUint32(nil, n)))
 }
 
-// readOptions reads dhcp_option '6,1.1.1.1,9.9.9.9'. Addresses of repeated
-// options add up: that is what who repeats them means.
+// readOptions reads dhcp_option and dhcp_option_force. What every client is
+// told of routers, resolvers and domain stands in LAN by name.
 func (r *reader) readOptions(b *block) {
 	var gateways, dns addrOption
-	for _, it := range b.words("dhcp_option") {
+	r.LAN.Options = b.dhcpOptions(nil, func(it item) bool {
 		code, list, _ := strings.Cut(it.text, ",")
 		switch code {
 		case "3", "option:router":
@@ -219,10 +223,10 @@ func (r *reader) readOptions(b *block) {
 		case "15", "option:domain-name":
 			r.readDomain(b, it.line, list)
 		default:
-			b.bad("dhcp_option", it.line,
-				fmt.Errorf("%s is not supported yet; 3, 6 and 15 are", show(code)))
+			return false
 		}
-	}
+		return true
+	})
 	if gateways.given {
 		r.LAN.Gateways = gateways.addrs
 	}
@@ -230,9 +234,6 @@ func (r *reader) readOptions(b *block) {
 		r.LAN.DNS, r.LAN.NoDNS = dns.addrs, dns.addrs == nil
 	}
 }
-
-// maxAddrs is how many addresses fit into one DHCP option.
-const maxAddrs = 255 / 4
 
 // An addrOption is a DHCP option made of addresses; none: it is not sent.
 type addrOption struct {
@@ -248,7 +249,7 @@ func (r *reader) readAddrs(b *block, o *addrOption, line int, list string) {
 	for text := range strings.SplitSeq(list, ",") {
 		a, ok := r.LAN.Addr.Addr(), true
 		if text != "0.0.0.0" {
-			a, ok = parsed(b, "dhcp_option", item{text, line}, hostAddr)
+			a, ok = parsed(b, "dhcp_option", item{text: text, line: line}, hostAddr)
 		}
 		if ok && len(o.addrs) == maxAddrs {
 			b.bad("dhcp_option", line, fmt.Errorf("more than %d addresses", maxAddrs))
@@ -266,7 +267,7 @@ func (r *reader) readDomain(b *block, line int, text string) {
 		r.LAN.Domain = ""
 		return
 	}
-	if domain, ok := parsed(b, "dhcp_option", item{text, line}, domainName); ok {
+	if domain, ok := parsed(b, "dhcp_option", item{text: text, line: line}, domainName); ok {
 		r.LAN.Domain = domain
 	}
 }

@@ -134,9 +134,6 @@ func domainName(s string) (string, error) {
 
 // macAddr accepts six pairs of hex digits, joined by colons or hyphens.
 func macAddr(s string) (mac [6]byte, err error) {
-	if strings.Contains(s, "*") {
-		return mac, fmt.Errorf("%s: patterns are not supported yet", show(s))
-	}
 	parts := strings.Split(strings.ReplaceAll(s, "-", ":"), ":")
 	ok := len(parts) == len(mac)
 	for i := 0; ok && i < len(mac); i++ {
