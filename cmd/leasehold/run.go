@@ -58,5 +58,21 @@ func load(path string) (config.Config, []config.Problem) {
 		return boot.FitHere(config.Default()), []config.Problem{{File: path, Text: err.Error() + "; the defaults are in force"}}
 	}
 	cfg, problems := config.Parse(path, text)
+	if cfg.ReadEthers {
+		problems = append(problems, readEthers(&cfg, config.EthersFile)...)
+	}
 	return boot.FitHere(cfg), problems
+}
+
+// readEthers adds the hosts of a file. OpenWrt's first configuration asks for
+// it, so it need not be there.
+func readEthers(cfg *config.Config, path string) []config.Problem {
+	text, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return []config.Problem{{File: path, Text: err.Error()}}
+	}
+	return cfg.AddEthers(path, text)
 }

@@ -70,7 +70,8 @@ const mostTries = 4
 // lanConfig is the part of the configuration that is one network's.
 type lanConfig struct {
 	config.LAN
-	Hosts []config.Host
+	Hosts   []config.Host
+	Clients config.Clients
 	// OnWAN: the device is the WAN port, where we never serve.
 	OnWAN bool
 	// AwaitDNS: the clients' resolvers are those that the WAN side learns.
@@ -296,14 +297,20 @@ func (l *lan) reconfigure(cfg lanConfig) error {
 
 func (l *lan) serverConfig() server.Config {
 	cfg := server.Config{
+		Network:       l.cfg.Name,
 		Addr:          l.cfg.Addr,
 		Term:          l.cfg.LeaseTime,
 		Routers:       l.cfg.Gateways,
 		DNS:           l.cfg.DNS,
 		Domain:        l.cfg.Domain,
+		Options:       serverOptions(l.cfg.Clients.Options, l.cfg.Options),
+		Classes:       serverClasses(l.cfg.Clients.Classes),
+		Boots:         serverBoots(l.cfg.Clients.Boots),
 		Authoritative: l.cfg.Authoritative,
 		Probe:         l.cfg.Probe,
 		Sequential:    l.cfg.Sequential,
+		RapidCommit:   l.cfg.Clients.RapidCommit,
+		BOOTP:         l.cfg.BOOTP,
 	}
 	if !l.cfg.StaticOnly {
 		cfg.First, cfg.Last = l.cfg.First, l.cfg.Last
@@ -315,17 +322,9 @@ func (l *lan) serverConfig() server.Config {
 		cfg.Longest = untilDNS
 	}
 	for _, h := range l.cfg.Hosts {
-		cfg.Hosts = append(cfg.Hosts, l.host(h))
+		cfg.Hosts = append(cfg.Hosts, serverHost(h))
 	}
 	return cfg
-}
-
-func (l *lan) host(h config.Host) server.Host {
-	out := server.Host{Addr: h.Addr, Name: dhcp.HostName(h.Name), Ignore: h.Ignore, Term: h.LeaseTime}
-	for _, mac := range h.MACs {
-		out.HW = append(out.HW, mac)
-	}
-	return out
 }
 
 // handle answers a batch of messages: decides on all, makes durable what was
@@ -559,7 +558,7 @@ func (l *lan) note(now time.Time, text string) {
 // name is what a client calls itself, or did when it was bound: not every
 // message says it.
 func (l *lan) name(id dhcp.ID, d dhcp.Datagram) string {
-	name := dhcp.HostName(d.Msg.HostName())
+	name := dhcp.ClientName(d.Msg)
 	if s, ok := l.server.Table().Holder(id); ok && name == "" {
 		return s.Name
 	}

@@ -25,6 +25,7 @@ func lanParts(cfg config.Config) []lanConfig {
 		parts = append(parts, lanConfig{
 			LAN:      n,
 			Hosts:    cfg.Hosts,
+			Clients:  cfg.Clients,
 			OnWAN:    n.Device == cfg.WAN.Device && (cfg.WAN.Enabled || n.Name != cfg.LAN.Name),
 			AwaitDNS: len(n.DNS) == 0 && !n.NoDNS && cfg.WAN.Enabled && (cfg.WAN.PeerDNS || len(cfg.WAN.DNS) > 0),
 		})
