@@ -612,7 +612,7 @@ func withGuest(change func(*LAN)) func(*Config) {
 			Name: "guest", Device: "br-guest", Addr: netip.MustParsePrefix("192.168.2.1/24"),
 			First: addr("192.168.2.100"), Last: addr("192.168.2.249"),
 			LeaseTime: 12 * time.Hour, Domain: "lan", Gateways: addrs("192.168.2.1"),
-			Serve: true, Authoritative: true,
+			Serve: true, Authoritative: true, Probe: true,
 		}
 		change(&n)
 		c.Others = append(c.Others, n)
@@ -635,9 +635,12 @@ func TestOtherNetworks(t *testing.T) {
 		}), ""},
 		{guest + "config dhcp guest;option ignore 1", withGuest(func(n *LAN) { n.Serve = false }), ""},
 		{guest + "config dhcp guest;option dynamicdhcp 0", withGuest(func(n *LAN) { n.StaticOnly = true }), ""},
-		{guest + "config dhcp guest\nconfig dnsmasq;option domain home;option authoritative 0", func(c *Config) {
-			c.LAN.Domain, c.LAN.Authoritative = "home", false
-			withGuest(func(n *LAN) { n.Domain, n.Authoritative = "home", false })(c)
+		{guest + "config dhcp guest\nconfig dnsmasq;option domain home;option authoritative 0;option noping 1;option sequential_ip 1", func(c *Config) {
+			common := func(n *LAN) {
+				n.Domain, n.Authoritative, n.Probe, n.Sequential = "home", false, false, true
+			}
+			common(&c.LAN)
+			withGuest(common)(c)
 		}, ""},
 		{guest + "config dhcp guest\nconfig dhcp lan;option leasetime 1h;list dhcp_option 15,x", func(c *Config) {
 			c.LAN.LeaseTime, c.LAN.Domain = time.Hour, "x"

@@ -66,6 +66,7 @@ func (r *reader) readOther(o *other, common LAN) (LAN, error) {
 	one.LAN = LAN{
 		Name: o.name, LeaseTime: Default().LAN.LeaseTime, Domain: common.Domain,
 		Serve: true, Authoritative: common.Authoritative,
+		Probe: common.Probe, Sequential: common.Sequential,
 	}
 	one.readLAN(o.network)
 	if err := r.admit(one.LAN); err != nil {

@@ -538,6 +538,17 @@ func (h *house) page() string {
 
 func (h *house) pageSeenFrom(visitorAddr netip.Addr) string {
 	h.Helper()
+	return h.fetch("/", visitorAddr)
+}
+
+// pageAt fetches another page than the first.
+func (h *house) pageAt(path string) string {
+	h.Helper()
+	return h.fetch(path, h.cfg.LAN.Addr.Addr().Next())
+}
+
+func (h *house) fetch(path string, visitorAddr netip.Addr) string {
+	h.Helper()
 	time.Sleep(publishEvery)
 	synctest.Wait()
 	h.mu.Lock()
@@ -552,7 +563,7 @@ func (h *house) pageSeenFrom(visitorAddr netip.Addr) string {
 	visitor, host := net.Pipe()
 	defer visitor.Close()
 	l.conns <- visit{host, netip.AddrPortFrom(visitorAddr, 50000)}
-	visitor.Write([]byte("GET / HTTP/1.0\r\n\r\n"))
+	visitor.Write([]byte("GET " + path + " HTTP/1.0\r\n\r\n"))
 	var b bytes.Buffer
 	b.ReadFrom(visitor)
 	return b.String()

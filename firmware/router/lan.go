@@ -41,7 +41,8 @@ type lan struct {
 	asked    chan answer
 	unasked  uint64 // messages that found no room among them
 	seeking  int    // probes for which no message waits
-	mended   int    // how often the ring was mended, as far as we have seen to it
+	diary    *diary
+	mended   int // how often the ring was mended, as far as we have seen to it
 }
 
 // A question is a message that waits, after so many probes for it before.
@@ -103,6 +104,7 @@ func (l *lan) run(ctx context.Context) error {
 	l.conn = nil
 	l.server = server.New(l.serverConfig())
 	l.asking, l.asked, l.seeking = map[netip.Addr]question{}, make(chan answer, 2*askAtOnce), 0
+	l.diary = newDiary()
 	l.recall(time.Now())
 	if !l.cfg.Serve {
 		return l.idle(ctx)
@@ -344,7 +346,10 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 	for i, dec := range l.decide(now, batch) {
 		if dec.Probe.IsValid() && tries < mostTries {
 			l.ask(now, dec.Probe, question{Datagram: batch[i], tries: tries + 1})
+		} else if dec.Probe.IsValid() {
+			l.diary.dropped(now, batch[i].Msg, dec.Probe, "probe: every address that was tried is in use")
 		}
+		l.diary.note(now, dec, batch[i].Msg, func() string { return l.name(dec.Client, batch[i]) })
 		if dec.Lend != nil {
 			l.store.lend(now, *dec.Lend)
 			l.server.Lent(now, *dec.Lend)
@@ -420,6 +425,7 @@ func (l *lan) ask(now time.Time, a netip.Addr, q question) {
 func (l *lan) unprobed(now time.Time, a netip.Addr, q question) {
 	if !l.server.Unprobed(now, q.Datagram, a) {
 		l.unasked++
+		l.diary.dropped(now, q.Msg, a, "the address could not be probed; too many were")
 	} else if !q.stale {
 		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
 	}
@@ -453,6 +459,7 @@ func (l *lan) heard(now time.Time, r answer) {
 	}
 	if l.server.Probed(now, q.Datagram, r.addr, r.user) {
 		l.inUse(now, r)
+		l.diary.conflict(now, q.Msg, r.addr, r.user)
 	}
 	if !q.stale {
 		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
@@ -596,11 +603,21 @@ func (l *lan) publish() {
 			view.Leases = append(view.Leases, v)
 		}
 	}
+	view.Devices = l.diary.devices(func(id dhcp.ID) netip.Addr { return l.has(now, id) })
 	health := l.store.health(now)
 	l.board.publish(func(r *status.Report) {
 		showLAN(r, view)
 		r.Ring = health
 	})
+}
+
+// has returns the address that is a client's now.
+func (l *lan) has(now time.Time, id dhcp.ID) netip.Addr {
+	s, ok := l.server.Table().Holder(id)
+	if !ok || s.State != lease.Bound || !now.Before(s.Until) {
+		return netip.Addr{}
+	}
+	return s.Addr
 }
 
 func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
@@ -615,7 +632,7 @@ func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
 	case s.State == lease.Bound && s.Grant == dhcp.Infinite:
 		v.Until = time.Time{}
 	case s.State == lease.Declined && !over:
-		v.State, v.Name, v.HW, v.Heard = "in use by somebody else", "", "–", true
+		v.State, v.Name, v.HW, v.Heard = "in use by somebody else", "", "", true
 		if s.User.IsUnicast() {
 			v.HW = s.User.String()
 		}

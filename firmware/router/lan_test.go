@@ -806,7 +806,7 @@ func TestPageShowsLeases(t *testing.T) {
 			h.pageHas(want)
 		}
 		page := h.page()
-		if n := strings.Count(page[:strings.Index(page, "Lease ring")], "<tr><td>"); n != 4 {
+		if n := strings.Count(page[:strings.Index(page, "<h3>")], "<tr><td>"); n != 4 {
 			t.Errorf("%d leases; want 4", n)
 		}
 		time.Sleep(13 * time.Hour)

@@ -24,8 +24,53 @@ func Page(r *Report, now time.Time) []byte {
 	}
 	p.ring(r.Ring)
 	p.events(r.Events)
-	p.raw("<footer class=soft><a href=/metrics>Metrics</a> for Prometheus</footer>\n</main>\n")
+	p.raw("<footer class=soft><a href=/devices>What each device was answered</a> · <a href=/status.json>JSON</a> · ",
+		"<a href=/metrics>Metrics</a> for Prometheus</footer>\n</main>\n")
 	return p.b.Bytes()
+}
+
+// DevicesPage returns what each device asked for lately, and what came of it.
+func DevicesPage(r *Report, now time.Time) []byte {
+	p := &page{now: now}
+	p.raw(head)
+	p.raw("<h1>leasehold</h1>\n<p class=sub><a href=/>What is going on</a></p>\n")
+	for _, l := range r.LANs {
+		p.raw("<h2>", title(l.Name), "</h2>\n")
+		if len(l.Devices) == 0 {
+			p.raw("<p class=soft>No device was heard yet.</p>\n")
+			continue
+		}
+		p.raw("<div class=wide><table>\n<tr><th>Device<th>Heard<th>Asked<th>Address<th>Answer<th>Why\n")
+		for _, d := range l.Devices {
+			p.device(d)
+		}
+		p.raw("</table></div>\n")
+	}
+	p.raw("</main>\n")
+	return p.b.Bytes()
+}
+
+func (p *page) device(d Device) {
+	who := esc(cmp.Or(d.Name, "–")) + "<br><span class=soft>" + esc(d.HW) + "</span>"
+	for _, e := range slices.Backward(d.Said) {
+		p.raw("<tr><td>", who, "<td>", p.since(e.At), " ago<td>", asked(e),
+			"<td>", esc(cmp.Or(orBlank(e.Addr), "–")), "<td>", esc(cmp.Or(e.Answer, "none")), "<td class=text>", esc(e.Why), "\n")
+		who = ""
+	}
+}
+
+func asked(e Exchange) string {
+	if e.Times > 1 {
+		return fmt.Sprintf("%s, %d times", esc(e.Asked), e.Times)
+	}
+	return esc(e.Asked)
+}
+
+func orBlank(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }
 
 const head = `<!doctype html>
@@ -38,7 +83,7 @@ const head = `<!doctype html>
 :root{color-scheme:light dark;--line:#8884;--soft:#888;--good:#2a8a4a;--bad:#c33}
 body{margin:0;font:16px/1.5 system-ui,sans-serif}
 main{max-width:56rem;margin:0 auto;padding:1.5rem 1rem 3rem}
-h1{margin:0;font-size:1.6rem}h2{margin:2rem 0 .5rem;font-size:1.15rem}
+h1{margin:0;font-size:1.6rem}h2{margin:2rem 0 .5rem;font-size:1.15rem}h3{margin:1.2rem 0 0;font-size:1rem}
 .sub,.soft{color:var(--soft)}.sub{margin:0}
 .good{color:var(--good)}.bad{color:var(--bad)}
 .box{border:1px solid var(--bad);border-radius:.4rem;padding:.6rem .9rem;margin:1rem 0}
@@ -169,16 +214,66 @@ func (p *page) lan(l LAN) {
 		p.field("Lost", fmt.Sprintf("%d messages came faster than they could be answered", l.Lost))
 	}
 	p.raw("</dl>\n")
-	if len(l.Leases) == 0 {
+	p.leases(l.Leases)
+	p.unserved(l.Devices)
+}
+
+func (p *page) leases(list []Lease) {
+	if len(list) == 0 {
 		p.raw("<p class=soft>No device has asked for an address yet.</p>\n")
 		return
 	}
 	p.raw("<div class=wide><table>\n<tr><th>Address<th>Device<th>Time left<th>State<th>Hardware address\n")
-	leases := slices.SortedFunc(slices.Values(l.Leases), func(a, b Lease) int { return a.Addr.Compare(b.Addr) })
+	leases := slices.SortedFunc(slices.Values(list), func(a, b Lease) int { return a.Addr.Compare(b.Addr) })
 	for _, e := range leases {
 		p.lease(e)
 	}
 	p.raw("</table></div>\n")
+}
+
+// mostUnserved is how many devices without an address are on the page; all are
+// on that of the devices.
+const mostUnserved = 10
+
+// unserved says why devices that asked have no address.
+func (p *page) unserved(devices []Device) {
+	devices = slices.DeleteFunc(slices.Clone(devices), func(d Device) bool { return !d.unserved(p.now) })
+	if len(devices) == 0 {
+		return
+	}
+	p.raw("<h3>Devices without an address</h3>\n<div class=wide><table>\n",
+		"<tr><th>Device<th>Hardware address<th>Asked<th>Heard<th>Why it has none\n")
+	for _, d := range devices[:min(len(devices), mostUnserved)] {
+		e := d.Said[len(d.Said)-1]
+		why := esc(e.Why)
+		if e.Addr.IsValid() {
+			why += esc(" (" + e.Addr.String() + ")")
+		}
+		p.raw("<tr><td>", esc(cmp.Or(d.Name, "–")), "<td>", esc(d.HW), "<td>", asked(e), "<td>", p.since(e.At), " ago<td class=text>", why, "\n")
+	}
+	p.raw("</table></div>\n")
+	if more := len(devices) - mostUnserved; more > 0 {
+		p.raw("<p class=soft>and ", count(more, "other"), "</p>\n")
+	}
+}
+
+// offerAge is how soon a device takes an offer that it wants.
+const offerAge = 10 * time.Second
+
+// unserved reports whether the device asked for an address and has none, but
+// for one that gave it back or is just being offered one.
+func (d Device) unserved(now time.Time) bool {
+	if d.Addr.IsValid() || len(d.Said) == 0 {
+		return false
+	}
+	last := d.Said[len(d.Said)-1]
+	switch last.Asked {
+	case "DISCOVER":
+		return last.Answer == "" || now.Sub(last.At) > offerAge
+	case "REQUEST":
+		return last.Answer != "ACK"
+	}
+	return last.Asked == "DECLINE"
 }
 
 // title names a network as its owner does.
@@ -195,7 +290,7 @@ func (p *page) lease(e Lease) {
 		state += ", not heard since the reboot"
 	}
 	p.raw("<tr><td>", esc(orNone(e.Addr)), "<td>", esc(cmp.Or(e.Name, "–")), "<td>", p.left(e.Until),
-		"<td>", esc(state), "<td>", esc(e.HW), "\n")
+		"<td>", esc(state), "<td>", esc(cmp.Or(e.HW, "–")), "\n")
 }
 
 // The states that a Lease goes through without anybody's doing.

@@ -38,7 +38,18 @@ func example() *Report {
 				{Addr: addr("192.168.1.100"), HW: "02:00:00:00:00:01", State: "bound", Until: in(time.Hour)},
 				{Addr: addr("192.168.1.102"), HW: "02:00:00:00:00:03", Name: "tv", State: "bound", Until: in(-time.Minute), Heard: true},
 				{Addr: addr("192.168.1.103"), HW: "02:00:00:00:00:04", Name: "laptop", State: "released", Until: in(-time.Hour), Heard: true},
-				{Addr: addr("192.168.1.104"), HW: "–", State: "in use by somebody else", Until: in(30 * time.Minute), Heard: true},
+				{Addr: addr("192.168.1.104"), State: "in use by somebody else", Until: in(30 * time.Minute), Heard: true},
+			},
+			Devices: []Device{
+				{HW: "02:00:00:00:00:05", Name: "guest", Said: []Exchange{
+					{At: in(-time.Minute), Asked: "DISCOVER", Addr: addr("192.168.1.104"), Why: "probe: in use by 02:00:00:00:00:99", Times: 1},
+					{At: in(-4 * time.Second), Asked: "DISCOVER", Why: "pool full: every address is leased", Times: 3},
+				}},
+				{HW: "02:00:00:00:00:02", Name: "phone", Addr: addr("192.168.1.101"), Said: []Exchange{
+					{At: in(-2 * time.Minute), Asked: "REQUEST", Answer: "NAK", Addr: addr("10.0.0.7"), Why: "address belongs to another network", Times: 1},
+					{At: in(-time.Minute), Asked: "REQUEST", Answer: "ACK", Addr: addr("192.168.1.101"), Why: "bound", Times: 1},
+				}},
+				{HW: "ff0001", Said: []Exchange{{At: in(-time.Hour), Asked: "REQUEST", Addr: addr("192.168.7.7"), Why: "asked another server", Times: 1}}},
 			},
 		}},
 		WAN: WAN{
@@ -104,6 +115,55 @@ func TestPageGolden(t *testing.T) {
 	}
 }
 
+func TestDevicesPageGolden(t *testing.T) {
+	golden(t, "devices.html", string(DevicesPage(example(), noon)))
+	if page := string(DevicesPage(&Report{LANs: []LAN{{Name: "lan"}}}, noon)); !strings.Contains(page, "No device was heard yet") {
+		t.Error("a page of no devices does not say so")
+	}
+}
+
+// Who has an address, gave it back, only asked for settings, or was offered one
+// a moment ago, misses nothing.
+func TestDevicesWithoutAnAddress(t *testing.T) {
+	last := func(asked, answer string, ago time.Duration) Device {
+		return Device{Said: []Exchange{{Asked: "DISCOVER"}, {At: in(-ago), Asked: asked, Answer: answer}}}
+	}
+	has := last("DISCOVER", "", 0)
+	has.Addr = netip.MustParseAddr("192.168.1.101")
+	for _, tc := range []struct {
+		name string
+		d    Device
+		want bool
+	}{
+		{"was never heard", Device{}, false},
+		{"hears nothing", last("DISCOVER", "", 0), true},
+		{"hears nothing and has an address", has, false},
+		{"was just offered one", last("DISCOVER", "OFFER", time.Second), false},
+		{"does not take what it is offered", last("DISCOVER", "OFFER", time.Minute), true},
+		{"is refused", last("REQUEST", "NAK", 0), true},
+		{"asked another server", last("REQUEST", "", 0), true},
+		{"had one that is over", last("REQUEST", "ACK", 13*time.Hour), false},
+		{"gave it back", last("RELEASE", "", 0), false},
+		{"declined it", last("DECLINE", "", 0), true},
+		{"set its own", last("INFORM", "ACK", 0), false},
+	} {
+		if got := tc.d.unserved(noon); got != tc.want {
+			t.Errorf("%s: unserved = %v; want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestPageShowsTenDevicesWithoutAnAddress(t *testing.T) {
+	r := &Report{LANs: []LAN{{}}}
+	for n := range 13 {
+		r.LANs[0].Devices = append(r.LANs[0].Devices, Device{HW: fmt.Sprint("device ", n), Said: []Exchange{{Asked: "DISCOVER"}}})
+	}
+	page := string(Page(r, noon))
+	if !strings.Contains(page, "device 9<") || strings.Contains(page, "device 10<") || !strings.Contains(page, "and 3 others") {
+		t.Errorf("of 13 devices the page shows\n%s", page[len(head):])
+	}
+}
+
 func golden(t *testing.T, name, got string) {
 	t.Helper()
 	file := filepath.Join("testdata", name)
@@ -151,7 +211,7 @@ func TestPageEscapesEveryField(t *testing.T) {
 		t.Fatalf("only %d fields were found", len(said))
 	}
 	page := string(Page(r, noon))
-	body := page[len(head):]
+	body := page[len(head):] + string(DevicesPage(r, noon))[len(head):]
 	for _, s := range said {
 		if !strings.Contains(body, html.EscapeString(s)) {
 			t.Errorf("%q is not on the page", s)
@@ -201,8 +261,8 @@ func TestPageShowsNoDates(t *testing.T) {
 	for _, now := range []time.Time{noon, noon.AddDate(50, 0, 0)} {
 		r := example()
 		shift(r, now.Sub(noon))
-		page := string(Page(r, now))
-		if want := string(Page(example(), noon)); page != want {
+		page := string(Page(r, now)) + string(DevicesPage(r, now)) + string(JSON(r, now))
+		if want := string(Page(example(), noon)) + string(DevicesPage(example(), noon)) + string(JSON(example(), noon)); page != want {
 			t.Errorf("the page depends on the date: %s", firstDifference(page, want))
 		}
 		for _, bad := range []string{"1970", "2020", "UTC", "Jan"} {
@@ -225,6 +285,11 @@ func shift(r *Report, d time.Duration) {
 	for i := range r.LANs[0].Leases {
 		move(&r.LANs[0].Leases[i].Until)
 	}
+	for _, d := range r.LANs[0].Devices {
+		for i := range d.Said {
+			move(&d.Said[i].At)
+		}
+	}
 	for i := range r.Events {
 		move(&r.Events[i].At)
 	}
@@ -233,6 +298,8 @@ func shift(r *Report, d time.Duration) {
 func TestPageLeavesTheReportAlone(t *testing.T) {
 	r := example()
 	Page(r, noon)
+	DevicesPage(r, noon)
+	JSON(r, noon)
 	if !reflect.DeepEqual(r, example()) {
 		t.Error("Page changed the report, which others read at the same time")
 	}

@@ -86,10 +86,14 @@ func respond(method, target string, err error, report func() *Report) response {
 		return plain("405 Method Not Allowed", "this page can only be read")
 	case path == "/":
 		return newResponse("200 OK", "text/html; charset=utf-8", Page(report(), time.Now()))
+	case path == "/devices":
+		return newResponse("200 OK", "text/html; charset=utf-8", DevicesPage(report(), time.Now()))
+	case path == "/status.json":
+		return newResponse("200 OK", "application/json", JSON(report(), time.Now()))
 	case path == "/metrics":
 		return newResponse("200 OK", "text/plain; version=0.0.4; charset=utf-8", Metrics(report(), time.Now()))
 	}
-	return plain("404 Not Found", "there are only / and /metrics here")
+	return plain("404 Not Found", "there are only /, /devices, /status.json and /metrics here")
 }
 
 func plain(status, text string) response {

@@ -1,11 +1,11 @@
 // Package status is the router's page: one Report, shown to people as plain
-// HTML without scripts, and to Prometheus as metrics. It knows no DHCP;
-// firmware/router fills in the Report.
+// HTML without scripts, to programs as JSON, and to Prometheus as metrics. It
+// knows no DHCP; firmware/router fills in the Report.
 //
-// Both are served by a responder of our own that speaks just enough
-// HTTP/1.0. net/http would add 0.75 MB (xz, mipsle) to a binary of 1 MB on
-// routers with 8 MB of flash, and html/template another 0.5 MB; so every text
-// passes through esc, and a test puts a script into each field.
+// All are served by a responder of our own that speaks just enough HTTP/1.0.
+// net/http would add 0.75 MB (xz, mipsle) to a binary of 1 MB on routers with
+// 8 MB of flash, and html/template another 0.5 MB; so every text passes through
+// esc, and a test puts a script into each field.
 package status
 
 import (
@@ -37,19 +37,38 @@ type LAN struct {
 	First, Last netip.Addr
 	Trouble     string // why it does not serve; "" when it does
 	Leases      []Lease
-	Lost        uint64 // messages that came faster than they were answered
+	Devices     []Device // that were heard lately, the last one first
+	Lost        uint64   // messages that came faster than they were answered
 }
 
 // A Lease is one line of the table of leases.
 type Lease struct {
 	Addr  netip.Addr
-	HW    string
+	HW    string // of who uses it, where that is in use by somebody else; "": not known
 	Name  string
 	State string
 	Until time.Time // zero: for ever
 	// Heard is false for a lease that was found in the ring at boot and whose
 	// client has not spoken since.
 	Heard bool
+}
+
+// A Device is what somebody asked for lately, and what came of it.
+type Device struct {
+	HW   string // or what else it is known by
+	Name string
+	Addr netip.Addr // that it has now; invalid: none
+	Said []Exchange // the latest last
+}
+
+// An Exchange is a message and its answer.
+type Exchange struct {
+	At     time.Time // of the last time
+	Asked  string    // DISCOVER, REQUEST
+	Answer string    // OFFER, ACK, NAK; "": none
+	Addr   netip.Addr
+	Why    string
+	Times  int // in a row
 }
 
 // WAN is the side that asks for an address.
