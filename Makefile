@@ -23,7 +23,7 @@ mkfirmware = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X ma
 given = $(foreach f,$(1),$(if $($(f)),-$(shell echo $(f) | tr A-Z a-z) $($(f))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test big-endian check build size bench crash wear fuzz boards image initramfs kernel qemu-test clean go need-test $(ARCHES:%=build/leasehold-%)
+.PHONY: help run test big-endian check build size bench crash wear fuzz boards image initramfs kernel qemu qemu-test clean go need-test $(ARCHES:%=build/leasehold-%)
 
 help: ## this list
 	@echo 'leasehold $(VERSION): DHCP server, DHCP client, lease ring and status page for small routers'
@@ -98,11 +98,17 @@ kernel: go ## Debian's kernel for an emulated board, in build/kernels: BOARD=nam
 	@test '$(BOARD)' != qemu_malta-be || { $(lab) && build/lab -need kernel; }
 	@build/mkfirmware fetch-kernel -board $(BOARD)
 
-qemu-test: go need-test build ## boot the emulated boards on Debian's kernels, serve, cut the power, boot again (minutes)
+qemu: go build ## boot an emulated board at this terminal, its page at PAGE: BOARD=name (CONFIG=dir INIT=slim; make boards lists them)
+	@$(lab) && build/lab -need qemu
+	@$(MAKE) -s kernel BOARD=$(BOARD)
+	@build/mkfirmware pack -board $(BOARD) $(call given,CONFIG INIT) -o build/images/$(BOARD) >build/images.log || { cat build/images.log; exit 1; }
+	@build/lab -boot $(BOARD) -image build/images/$(BOARD) -page $(PAGE)
+
+qemu-test: go need-test build ## boot the emulated boards on Debian's kernels, serve, cut the power, boot again (minutes; qemu_malta-be if its kernel was made)
 	@$(lab) && build/lab -need qemu
 	@$(mkfirmware)
-	@for b in qemu_ast2600-evb qemu_malta-le qemu_virt-arm; do build/mkfirmware fetch-kernel -board $$b || exit 1; done
-	LEASEHOLD_QEMU=1 $(GO) test -count=1 -timeout 20m -run TestBoardBoots -v ./cmd/lab
+	@for b in qemu_ast2600-evb qemu_malta-le qemu_virt-arm qemu_virt-arm64; do build/mkfirmware fetch-kernel -board $$b || exit 1; done
+	LEASEHOLD_QEMU=1 $(GO) test -count=1 -timeout 40m -run 'TestBoardBoots|TestRescueShell' -v ./cmd/lab
 
 need-test: go
 	@$(lab) && build/lab -need test

@@ -98,8 +98,16 @@ const stragglers = 2 * time.Second
 
 // start runs a program in a namespace. It is killed when the lab ends.
 func start(ns string, hear func(string), args ...string) (*process, error) {
+	return startReading(ns, nil, hear, args...)
+}
+
+// startReading starts a program that reads what stdin has.
+func startReading(ns string, stdin *os.File, hear func(string), args ...string) (*process, error) {
 	cmd := exec.Command("ip", append([]string{"netns", "exec", ns}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if stdin != nil {
+		cmd.Stdin = stdin
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err

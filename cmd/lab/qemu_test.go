@@ -7,7 +7,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -17,8 +19,7 @@ import (
 )
 
 const (
-	// qemuEnv has the machines booted. Its value is the directory of kernels, or
-	// 1 for that of the packer.
+	// qemuEnv has the machines booted.
 	qemuEnv = "LEASEHOLD_QEMU"
 	// toBoot is how long a machine may take, emulated on a busy one.
 	toBoot = 4 * time.Minute
@@ -30,37 +31,41 @@ type booted struct {
 	*machine
 }
 
-// newBooted builds a street with a board in it that is switched off.
-func newBooted(t *testing.T, board string) *booted {
+// newBooted builds a street with a board in it that is switched off. The image is
+// made as everybody makes it, of the kernel that make kernel got.
+func newBooted(t *testing.T, board, ram, kind, init string) *booted {
 	t.Helper()
-	kernels := os.Getenv(qemuEnv)
-	if kernels == "" {
+	if os.Getenv(qemuEnv) == "" {
 		t.Skipf("%s is not set", qemuEnv)
 	}
-	if kernels == "1" {
-		kernels = "../../build/kernels"
-	}
-	kernels, err := filepath.Abs(kernels)
-	check(t, err)
 	s := newStreet(t, "")
-	m, err := newMachine(s.network, board, kernels, nil)
+	image := filepath.Join(s.dir, "image")
+	cmd := exec.Command("build/mkfirmware", "pack", "-board", board, "-kind", kind, "-init", init, "-o", image)
+	cmd.Dir = "../.."
+	out, err := cmd.CombinedOutput()
+	if strings.Contains(string(out), "no kernel") {
+		t.Skipf("%s", out)
+	}
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	m, err := newMachine(s.network, board, image)
 	check(t, err)
-	if _, err := find("qemu-system-" + m.board.QEMU.System); err != nil {
-		t.Skip(err)
-	}
-	if _, err := os.Stat(m.kernel); err != nil {
-		t.Skipf("no kernel: %v; mkfirmware fetch-kernel -board %s", err, board)
-	}
-	check(t, m.pack(shipped(t, m.board.CPU.String())))
+	m.ram = ram
 	return &booted{s, m}
 }
 
 // on switches the machine on and waits until it serves.
 func (b *booted) on() time.Duration {
 	b.Helper()
+	ctx, cancel := within(b.Context(), toBoot)
+	defer cancel()
 	check(b.T, b.machine.powerOn())
 	b.street.proc = b.machine.proc
 	b.owns(b.machine.proc)
+	if b.byUBoot() {
+		check(b.T, b.bootFIT(ctx))
+	}
 	return b.saysBy("msg=serving")
 }
 
@@ -75,23 +80,43 @@ func (b *booted) saysBy(pattern string) time.Duration {
 	return took
 }
 
+// types enters a line, and waits for what it comes to.
+func (b *booted) types(line, pattern string) []string {
+	b.Helper()
+	mark := b.machine.proc.mark()
+	check(b.T, b.enter(line))
+	return b.street.says(b.machine.proc, mark, pattern)
+}
+
+// seen is what a laptop is shown of the machine.
+func (b *booted) seen(l *laptop, path string) string {
+	page, err := run(l.ns, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+path)
+	if err != nil {
+		return "" // it may boot, or be slow
+	}
+	return page
+}
+
 // TestBoardBoots: a board boots from nothing but a kernel and leasehold. Both of
 // its sides work with programs of others, its power is cut again and again while
 // addresses are given out, and at the next boot from the same flash every lease
 // that was acknowledged is there.
 func TestBoardBoots(t *testing.T) {
 	for _, test := range []struct {
-		name   string
-		cuts   int
-		leases int // before each, at least; all of them fit into the pool
+		board, ram, kind string
+		cuts             int
+		leases           int // before each, at least; all of them fit into the pool
 	}{
-		{"qemu_ast2600-evb", 20, 4},
-		{"qemu_malta-le", 1, 20},
-		{"qemu_virt-arm", 1, 20},
+		{"qemu_ast2600-evb", "", "qemu", 20, 4},
+		{"qemu_malta-le", "64M", "qemu", 1, 20},
+		{"qemu_malta-be", "64M", "qemu", 1, 20},
+		{"qemu_virt-arm", "64M", "qemu", 1, 20},
+		{"qemu_virt-arm", "", "itb", 1, 4},
+		{"qemu_virt-arm64", "64M", "qemu", 1, 20},
+		{"qemu_virt-arm64", "", "itb", 1, 4},
 	} {
-		name := test.name
-		t.Run(name, func(t *testing.T) {
-			b := newBooted(t, name)
+		t.Run(test.board+" "+test.kind, func(t *testing.T) {
+			b := newBooted(t, test.board, test.ram, test.kind, "slim")
 			provider := b.provider("1h")
 			serving := b.on()
 			anna := b.street.laptop("anna", 1, udhcpc{})
@@ -101,13 +126,14 @@ func TestBoardBoots(t *testing.T) {
 			if lease.server != routerIP {
 				t.Errorf("anna reports %+v", lease)
 			}
+			if test.kind == "itb" {
+				b.saysBy(`Hash\(es\) for Image 0 \(kernel-1\): crc32\+ sha1\+ *`)
+				b.saysBy(`Hash\(es\) for Image 1 \(initrd-1\): crc32\+ sha1\+ *`)
+			}
 			b.saysBy("side=wan.*msg=bound|msg=bound.*side=wan")
 			b.street.says(provider, 0, "DHCPACK.*"+machineWAN)
-			b.eventually("anna on the page", func() bool {
-				page, err := run(anna.ns, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/")
-				return err == nil && strings.Contains(page, anna.mac)
-			})
-			t.Logf("%s: serving %.1f s after power, first lease after %.1f s", name, serving.Seconds(), first.Seconds())
+			b.eventually("anna on the page", func() bool { return strings.Contains(b.seen(anna, "/"), anna.mac) })
+			t.Logf("serving %.1f s after power, first lease after %.1f s", serving.Seconds(), first.Seconds())
 
 			ns, _, err := b.addLaptop("storm", 2)
 			check(t, err)
@@ -117,7 +143,7 @@ func TestBoardBoots(t *testing.T) {
 			for cut := range test.cuts {
 				fresh := b.storm(t, l, uint32(cut)*1000, test.leases)
 				again := b.on()
-				t.Logf("%s: serving again after %.1f s; %d leases were acknowledged before the cut", name, again.Seconds(), len(fresh))
+				t.Logf("serving again after %.1f s; %d leases were acknowledged before the cut", again.Seconds(), len(fresh))
 				b.remembers(t, l, fresh)
 				maps.Copy(acked, fresh)
 			}
@@ -127,9 +153,48 @@ func TestBoardBoots(t *testing.T) {
 			if o := b.reports(anna, mark, "renewed"); o.ip != lease.ip || o.term != 12*time.Hour || o.dns != ispDNS {
 				t.Errorf("anna had %s and reports %+v", lease.ip, o)
 			}
+			for line := range strings.Lines(b.seen(anna, "/metrics")) {
+				if measured.MatchString(line) {
+					t.Log(strings.TrimSpace(line))
+				}
+			}
 		})
 	}
 }
+
+// measured are the figures of a board.
+var measured = regexp.MustCompile("^leasehold_(ring_erases|ring_programmed|resident|free)")
+
+// TestRescueShell: Enter opens a shell beside the router, with the tools of
+// u-root. A router that is killed from it is started again, by a reboot, and its
+// page has its last words.
+func TestRescueShell(t *testing.T) {
+	b := newBooted(t, "qemu_virt-arm64", "", "qemu", "full")
+	b.on()
+	b.saysBy(enterHint)
+	b.types("", "shutdown -r reboots")
+	b.types("cat /etc/leasehold/board", "option name 'qemu_virt-arm64'")
+	b.types("ip a", "inet "+routerIP+"/24")
+	b.types("echo $((6*7))", `(^|\$ )42\s*$`)
+	b.types("ping -c 1 "+routerIP, "64 bytes from "+routerIP)
+	b.types("dmesg", `leasehold: .*side=wan`)
+	b.types("leasehold leases", "the ring holds")
+	b.types("exit", enterHint)
+	b.types("", "shutdown -r reboots")
+	router := b.types("ps", `^ *(\d+) .*leasehold`)[1]
+	b.types("kill -QUIT "+router, "the end.*the router ended with status 2.*SIGQUIT")
+	b.saysBy("reboot: Restarting system")
+	<-b.machine.proc.done
+	b.on()
+	anna := b.street.laptop("anna", 1, udhcpc{})
+	b.boot(anna)
+	b.reports(anna, 0, "bound")
+	b.eventually("the last words", func() bool {
+		return strings.Contains(b.seen(anna, "/"), "Its last words:</b>\n<pre>the router ended with status 2: SIGQUIT: quit")
+	})
+}
+
+const enterHint = "Enter opens a shell"
 
 // stormAtOnce is how many clients come at a time.
 const stormAtOnce = 4
