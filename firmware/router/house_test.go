@@ -22,6 +22,7 @@ import (
 	"leasehold/firmware/flash"
 	"leasehold/firmware/link"
 	"leasehold/firmware/ring"
+	"leasehold/firmware/status"
 )
 
 // A house is a router in a bubble. Its ports are channels, its flash is memory
@@ -277,6 +278,7 @@ func (h *house) platform() platform {
 			return nil
 		},
 		watchCarrier: h.watchCarrier,
+		memory:       func() status.Memory { return status.Memory{Resident: 5_000_000, Free: 30_000_000} },
 		writeResolver: func(path string, dns []netip.Addr, search []string) error {
 			h.did("%s: %v %s", path, dns, strings.Join(search, " "))
 			return nil

@@ -3,9 +3,12 @@ package router
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"os"
+	"strings"
 	"syscall"
 
 	"leasehold/dhcp"
@@ -13,6 +16,7 @@ import (
 	"leasehold/firmware/flash"
 	"leasehold/firmware/link"
 	"leasehold/firmware/ring"
+	"leasehold/firmware/status"
 )
 
 // A conn carries DHCP messages on one interface.
@@ -46,6 +50,7 @@ type platform struct {
 	setUplink     func(ifname string, u link.Uplink) error
 	clearUplink   func(ifname string) error
 	watchCarrier  func(ctx context.Context, ifname string, changed func(up bool)) error
+	memory        func() status.Memory
 	writeResolver func(path string, dns []netip.Addr, search []string) error
 }
 
@@ -63,6 +68,7 @@ var linux = platform{
 	setUplink:     link.SetUplink,
 	clearUplink:   link.ClearUplink,
 	watchCarrier:  link.WatchCarrier,
+	memory:        readMemory,
 	writeResolver: link.WriteResolver,
 }
 
@@ -91,4 +97,20 @@ func listenPage(at netip.AddrPort) (net.Listener, error) {
 		return err
 	}}
 	return lc.Listen(context.Background(), "tcp4", at.String())
+}
+
+// readMemory is what the kernel says: statm is in pages, meminfo in KiB.
+func readMemory() (m status.Memory) {
+	if text, err := os.ReadFile("/proc/self/statm"); err == nil {
+		var size, resident int64
+		fmt.Sscan(string(text), &size, &resident)
+		m.Resident = resident * int64(os.Getpagesize())
+	}
+	if text, err := os.ReadFile("/proc/meminfo"); err == nil {
+		if _, after, found := strings.Cut(string(text), "MemAvailable:"); found {
+			fmt.Sscan(after, &m.Free)
+			m.Free *= 1024
+		}
+	}
+	return m
 }

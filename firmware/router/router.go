@@ -208,7 +208,14 @@ func (r *router) servePage(ctx context.Context, lan netip.Prefix, port uint16) e
 		return err
 	}
 	r.log.Info("status page", "at", fmt.Sprintf("http://%v/", at))
-	return status.Serve(ctx, neighbours{l, lan}, r.board.read)
+	return status.Serve(ctx, neighbours{l, lan}, r.report)
+}
+
+// report is what the page shows, as of now.
+func (r *router) report() *status.Report {
+	now := *r.board.read()
+	now.Memory = r.os.memory()
+	return &now
 }
 
 // neighbours hangs up on everybody who is not of the network: the kernel takes

@@ -12,12 +12,17 @@ type (
 	reportJSON struct {
 		Version       string      `json:"version"`
 		UptimeSeconds int64       `json:"uptime_seconds"`
+		Memory        *memoryJSON `json:"memory"` // null: not known
 		Networks      []lanJSON   `json:"networks"`
 		WAN           *wanJSON    `json:"wan"` // null: not configured
 		Ring          ringJSON    `json:"ring"`
 		LastWords     *string     `json:"last_words"` // why the router ended before an unasked reboot
 		Problems      []string    `json:"problems"`   // of the configuration
 		Events        []eventJSON `json:"events"`     // the latest last
+	}
+	memoryJSON struct {
+		Resident int64 `json:"resident_bytes"` // of the router's own process
+		Free     int64 `json:"free_bytes"`     // before the machine runs out of it
 	}
 	lanJSON struct {
 		Name         string       `json:"name"`
@@ -110,6 +115,9 @@ func JSON(r *Report, now time.Time) []byte {
 	}
 	if !r.Started.IsZero() {
 		out.UptimeSeconds = ago(r.Started, now)
+	}
+	if r.Memory != (Memory{}) {
+		out.Memory = &memoryJSON{r.Memory.Resident, r.Memory.Free}
 	}
 	if r.WAN.Device != "" {
 		out.WAN = newWANJSON(r.WAN, now)

@@ -17,6 +17,10 @@ func Metrics(r *Report, now time.Time) []byte {
 	if !r.Started.IsZero() {
 		m.gauge("uptime_seconds", "Time since the start.", now.Sub(r.Started).Seconds())
 	}
+	if r.Memory != (Memory{}) {
+		m.gauge("resident_memory_bytes", "Memory of the router's own process.", float64(r.Memory.Resident))
+		m.gauge("free_memory_bytes", "Memory that could be had before the machine runs out of it.", float64(r.Memory.Free))
+	}
 	m.lans(r.LANs, now)
 	if r.WAN.Device != "" {
 		m.gauge("wan_bound", "Whether the WAN port has an address.", truth(r.WAN.Addr.IsValid()))

@@ -15,7 +15,7 @@ import (
 func Page(r *Report, now time.Time) []byte {
 	p := &page{now: now}
 	p.raw(head)
-	p.raw("<h1>leasehold</h1>\n<p class=sub>version ", esc(r.Version), " · up for ", p.since(r.Started), "</p>\n")
+	p.raw("<h1>leasehold</h1>\n<p class=sub>version ", esc(r.Version), " · up for ", p.since(r.Started), memory(r.Memory), "</p>\n")
 	p.lastWords(r.LastWords)
 	p.problems(r.Problems)
 	p.wan(r.WAN)
@@ -144,6 +144,13 @@ func (p *page) trouble(why string) {
 	if why != "" {
 		p.raw("<p class=bad>", esc(why), "</p>\n")
 	}
+}
+
+func memory(m Memory) string {
+	if m.Resident == 0 || m.Free == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" · %.1f MB of memory, %.0f MB left", float64(m.Resident)/1e6, float64(m.Free)/1e6)
 }
 
 func (p *page) lastWords(words string) {

@@ -28,6 +28,7 @@ func example() *Report {
 	return &Report{
 		Version: "0.1.0",
 		Started: in(-50*time.Hour - 3*time.Minute),
+		Memory:  Memory{Resident: 5_100_000, Free: 31_000_000},
 		LANs: []LAN{{
 			Name: "lan", Device: "br-lan", Addr: prefix("192.168.1.1/24"),
 			First: addr("192.168.1.100"), Last: addr("192.168.1.249"),

@@ -18,6 +18,7 @@ import (
 type Report struct {
 	Version string
 	Started time.Time
+	Memory  Memory
 	LANs    []LAN
 	WAN     WAN
 	Ring    Ring
@@ -27,6 +28,12 @@ type Report struct {
 	// Problems are what is wrong with the configuration, a line each.
 	Problems []string
 	Events   []Event // the latest last
+}
+
+// Memory is in octets; zero: not known.
+type Memory struct {
+	Resident int64 // of the router's own process
+	Free     int64 // that could be had before the machine runs out of it
 }
 
 // LAN is one of the networks of the serving side.
