@@ -227,7 +227,10 @@ func (s *street) packets(filter string, fields ...string) []string {
 }
 
 // ours is every UDP packet that the router sent, by the addresses of its ports.
-const ours = "udp && (eth.src == 02:00:5e:00:01:01 || eth.src == 02:00:5e:00:02:01 || eth.src == 02:00:5e:00:02:02)"
+const ours = "udp && (eth.src == 02:00:5e:00:01:01 || eth.src == 02:00:5e:00:02:01 || eth.src == 02:00:5e:00:02:02 || eth.src == " + clonedMAC + ")"
+
+// clonedMAC is what the router's WAN port may be told to have.
+const clonedMAC = "02:00:5e:00:01:09"
 
 // dissect has tshark, with its defaults, read all that the router sent: every
 // packet is DHCP and nothing is to be warned of.

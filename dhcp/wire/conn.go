@@ -33,6 +33,8 @@ type Conn struct {
 	buf  []byte
 	out  []byte
 	lost uint64
+
+	sender *sender // in place of link; nil: nobody asked for a priority
 }
 
 // Listen opens the interface for messages to port, dhcp.ServerPort or
@@ -137,7 +139,11 @@ func (c *Conn) Send(d dhcp.Datagram) error {
 		return fmt.Errorf("send on %s from %v to %v: not IPv4", c.ifi.Name, d.From, d.To)
 	}
 	c.out = appendFrame(c.out[:0], d.From, d.To, payload)
-	if err := c.link.write(c.out, d.HW); err != nil {
+	write := c.link.write
+	if c.sender != nil {
+		write = c.sender.write
+	}
+	if err := write(c.out, d.HW); err != nil {
 		return fmt.Errorf("send on %s to %v: %w", c.ifi.Name, d.HW, err)
 	}
 	return nil
@@ -152,5 +158,5 @@ func (c *Conn) Drops() uint64 {
 
 // Close ends Receive.
 func (c *Conn) Close() error {
-	return errors.Join(c.link.close(), c.udp.Close())
+	return errors.Join(c.link.close(), c.udp.Close(), c.sender.close())
 }

@@ -16,7 +16,7 @@
 //		list dns '9.9.9.9'                # for clients, if there is no dhcp_option 6
 //
 //	config interface 'wan'
-//		option device 'wan'
+//		option device 'wan'               # or a VLAN such as eth0.35, which is made
 //		option proto 'dhcp'               # or none: leave the port alone
 //		option hostname 'router'          # sent to the provider; default: none
 //		option clientid '01020304aabb'    # hex, duid (RFC 4361) or none; default: by the
@@ -34,7 +34,15 @@
 //		option norelease '1'              # 0: give the lease back on shutdown
 //		option peerdns '1'                # 0: do not use the provider's resolvers
 //		list dns '9.9.9.9'                # resolvers, before the provider's
-//		option metric '0'                 # of the default route
+//		option metric '0'                 # of the routes
+//		option macaddr '02:00:5e:00:01:09' # instead of the port's own
+//		option skpriority '6'             # of DHCP messages: 0 to 7, on a VLAN in its tag too
+//		option script '/etc/wan.script'   # called as udhcpc's is; default: none
+//
+//	config device                             # of the WAN port
+//		option name 'wan'
+//		list egress_qos_mapping '0:1'     # on a VLAN: the priority in its tag, by that
+//		                                  # of the socket; 0 is all that has none
 //
 //	config dhcp 'lan'
 //		option interface 'lan'
@@ -195,8 +203,13 @@ type WAN struct {
 	Release     bool             // RELEASE on orderly shutdown
 	PeerDNS     bool             // use the resolvers the provider names
 	DNS         []netip.Addr
-	Metric      int    // of the default route
+	Metric      int    // of the routes
 	ResolvFile  string // absolute path of the resolver file to write
+
+	MAC      [6]byte // that the port is to have; zero: its own
+	Priority int     // of the sockets that DHCP is sent from, 0 to 7
+	Tags     []Tag   // where the port is a VLAN
+	Script   string  // absolute path of what is run at every change; empty: nothing
 }
 
 // A Host is a machine that the owner knows by any of its marks.
@@ -287,7 +300,9 @@ func Parse(name string, text []byte) (Config, []Problem) {
 	r.readDNSMasq(b.dnsmasq)
 	common := r.LAN
 	r.readDHCP(b.dhcp)
+	r.readPort(b.wan)
 	r.readWAN(b.wan)
+	r.readDevices(b.devices)
 	r.readOthers(b, common)
 	r.readLeasehold(b.leasehold)
 	for _, blk := range b.clients {
@@ -308,7 +323,7 @@ type reader struct {
 // empty, not nil, so that reading them leaves the defaults.
 type blocks struct {
 	lan, wan, dhcp, dnsmasq, leasehold *block
-	hosts, clients                     []*block
+	hosts, clients, devices            []*block
 	others                             []*other
 }
 
@@ -328,6 +343,8 @@ func (r *reader) assign(sections []Section) blocks {
 			b.hosts = append(b.hosts, blk)
 		case s.Type == "boot" || isClass(s.Type):
 			b.clients = append(b.clients, blk)
+		case s.Type == "device":
+			b.devices = append(b.devices, blk)
 		case s.Type == "dnsmasq":
 			b.dnsmasq = once(b.dnsmasq, blk)
 		case s.Type == "leasehold":

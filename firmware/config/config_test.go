@@ -434,9 +434,49 @@ func TestWAN(t *testing.T) {
 		}, ""},
 		{"list reject 'modem 10.0.0.0/33 ::1 10.0.0.0/8'", func(c *Config) { c.WAN.Reject = prefixes("10.0.0.0/8") },
 			"2: option 'reject': 'modem' is no network such as 192.168.100.0/24|2: option 'reject': '10.0.0.0/33': a network is /0 to /32|2: option 'reject': '::1': IPv6 is not served"},
+		{"option macaddr 02:00:5E:00:01:09", func(c *Config) { c.WAN.MAC = [6]byte{2, 0, 0x5e, 0, 1, 9} }, ""},
+		{"option macaddr 01:00:5e:00:01:09", asDefault, "2: option 'macaddr': '01:00:5e:00:01:09' is a MAC address of many"},
+		{"option skpriority 6", func(c *Config) { c.WAN.Priority = 6 }, ""},
+		{"option skpriority 8", asDefault, "2: option 'skpriority': '8' is no number from 0 to 7"},
+		{"option script /etc/wan.sh", func(c *Config) { c.WAN.Script = "/etc/wan.sh" }, ""},
+		{"option script wan.sh", asDefault, "2: option 'script': 'wan.sh' is no file name that begins with /"},
 		{"option hostnam x", asDefault, "2: option 'hostnam' is not known in config interface 'wan': did you mean 'hostname'?"},
 	} {
 		try(t, "config interface wan\n"+tt.text, tt.want, maybe(tt.problem)...)
+	}
+}
+
+func TestDeviceOfTheWAN(t *testing.T) {
+	mac := func(c *Config) { c.WAN.MAC = [6]byte{2, 0, 0x5e, 0, 1, 9} }
+	for _, tt := range []struct {
+		text    string
+		want    func(*Config)
+		problem string
+	}{
+		{"option name wan\noption macaddr 02:00:5e:00:01:09", mac, ""},
+		{"option name lan1\noption macaddr 02:00:5e:00:01:09", asDefault, "1: warning: config device is not ours"},
+		{"option name wan\noption mtu 1400\noption ipv6 0", asDefault, "1: warning: config device: without effect here: mtu, ipv6"},
+		{"option name wan\noption macadr 02:00:5e:00:01:09", asDefault, "3: option 'macadr' is not known in config device: did you mean 'macaddr'?"},
+		{"option name wan\nlist egress_qos_mapping 0:1\nlist egress_qos_mapping 6:5", func(c *Config) { c.WAN.Tags = []Tag{{0, 1}, {6, 5}} }, ""},
+		{"option name wan\nlist egress_qos_mapping 0:8", asDefault, "3: option 'egress_qos_mapping': '0:8' is no pair such as 6:5"},
+		{"option name wan\noption type 8021q\noption ifname eth0\noption vid 35", asDefault, "2: option 'name': 'wan': call VLAN 35 of 'eth0' eth0.35"},
+		{"option type 8021q\noption ifname eth0\noption vid 35\noption macaddr 02:00:5e:00:01:09\nconfig interface wan\noption device eth0.35",
+			func(c *Config) { mac(c); c.WAN.Device = "eth0.35" }, ""},
+	} {
+		try(t, "config device\n"+tt.text, tt.want, maybe(tt.problem)...)
+	}
+	for _, tt := range []struct {
+		w    WAN
+		want []Tag
+	}{
+		{WAN{}, nil},
+		{WAN{Priority: 6}, []Tag{{6, 6}}},
+		{WAN{Priority: 6, Tags: []Tag{{0, 1}}}, []Tag{{0, 1}, {6, 6}}},
+		{WAN{Priority: 6, Tags: []Tag{{6, 5}}}, []Tag{{6, 5}}},
+	} {
+		if got := tt.w.VLANTags(); !slices.Equal(got, tt.want) {
+			t.Errorf("tags of %+v = %v; want %v", tt.w, got, tt.want)
+		}
 	}
 }
 
@@ -793,7 +833,7 @@ func TestOpenWrtFilesAsTheyAre(t *testing.T) {
 		onLAN("192.168.8.1/24", "192.168.8.100", "192.168.8.249")(c)
 		c.LAN.Domain = "home"
 		c.ReadEthers = true
-		c.WAN.Device = "eth0.2"
+		c.WAN.Device, c.WAN.MAC = "eth0.2", [6]byte{0x94, 0x83, 0xc4, 1, 2, 3}
 		c.Hosts = []Host{{
 			Name: "nas",
 			MACs: [][6]byte{{0, 0x11, 0x32, 0xaa, 0xbb, 0xcc}},
@@ -804,7 +844,6 @@ func TestOpenWrtFilesAsTheyAre(t *testing.T) {
 		"7: warning: config globals 'globals' is not ours",
 		"11: warning: config device is not ours",
 		"17: warning: config interface 'lan': without effect here: ip6assign",
-		"23: warning: config device is not ours",
 		"35: warning: config switch is not ours",
 		"40: warning: config switch_vlan is not ours",
 		"46: warning: config dnsmasq: without effect here: domainneeded, boguspriv",
@@ -885,6 +924,8 @@ func TestFormatRoundTrip(t *testing.T) {
 		func(c *Config) { c.WAN.Hostname, c.WAN.VendorID = "it's # a \"\\", " ; " },
 		func(c *Config) { c.WAN.Broadcast, c.WAN.Release, c.WAN.PeerDNS = true, true, false },
 		func(c *Config) { c.Page.Port, c.Ring.Path = 0, "/it's" },
+		func(c *Config) { c.WAN.MAC, c.WAN.Priority, c.WAN.Script = [6]byte{2, 1}, 7, "/it's" },
+		func(c *Config) { c.WAN.Device, c.WAN.Tags = "eth0.35", []Tag{{0, 7}, {15, 0}} },
 		func(c *Config) {
 			c.Hosts = []Host{
 				{MACs: [][6]byte{{2, 0, 0, 0, 0, 0xff}}, Name: "a.b"},
@@ -934,6 +975,7 @@ func FuzzConfig(f *testing.F) {
 	f.Add([]byte("c interface lan;o ipaddr 10.0.0.2/30;o device wan;c dhcp lan;o start 1;o limit 9;o leasetime 1s;l dhcp_option 6"))
 	f.Add([]byte(guest + "c dhcp guest;o start 9;c interface iot;o device eth9;o ipaddr 10.9.0.1/16;c dhcp iot;o ignore 1"))
 	f.Add([]byte("c host;o mac 2:0:0:0:0:1;o ip 192.168.1.9;o name x;c host;o mac '2:0:0:0:0:1 2:0:0:0:0:2';o ip ignore"))
+	f.Add([]byte("c interface wan;o device e.1;o macaddr 2:0:0:0:0:1;c device;o name e.1;o vid 1;l egress_qos_mapping 1:2;o type 8021q;o ifname e"))
 	f.Add([]byte("c interface wan;o clientid 0x01:02;o vendorid \"a'b\";o norelease 0;l dns 1.1.1.1;c leasehold;o page_port 0"))
 	f.Add([]byte("c interface wan;o clientid none;l sendopts 77:626f78;l sendopts '12:\"x\"';o reqopts '43 ntpsrv';o defaultreqopts 0;l reject 10.0.0.1/8;l accept 10.0.0.1;o classlessroute 0"))
 	f.Add([]byte("c interface wan;o clientid duid"))

@@ -28,6 +28,9 @@ func Format(c Config) []byte {
 	for _, h := range c.Hosts {
 		sections = append(sections, h.section())
 	}
+	if port, ok := c.WAN.device(); ok {
+		sections = append(sections, port)
+	}
 	return AppendUCI(nil, append(sections, c.dnsmasq(), c.leasehold()))
 }
 
@@ -68,6 +71,7 @@ func (w WAN) network() Section {
 		s.list("dns", a.String())
 	}
 	s.option("metric", strconv.Itoa(w.Metric))
+	w.port(&s)
 	return s
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,27 +16,12 @@ import (
 // AwaitPorts waits until every interface is there or ctx ends, and returns those
 // that are still missing.
 func AwaitPorts(ctx context.Context, names ...string) ([]string, error) {
-	conn, err := rtnetlink.Dial(&netlink.Config{Groups: unix.RTMGRP_LINK})
-	if err != nil {
-		return missing(names), fmt.Errorf("netlink: %w", err)
-	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer func() {
-		if stop() {
-			conn.Close()
-		}
-	}()
-	for {
-		// After the subscription, so that none comes unseen in between.
-		absent := missing(names)
-		if len(absent) == 0 || ctx.Err() != nil {
-			return absent, nil
-		}
-		_, _, err := conn.Receive()
-		if err != nil && ctx.Err() == nil && !errors.Is(err, unix.ENOBUFS) {
-			return absent, fmt.Errorf("wait for %s: %w", strings.Join(absent, ", "), err)
-		}
-	}
+	absent := missing(names)
+	err := awaitLinks(ctx, func() bool {
+		absent = missing(names)
+		return len(absent) == 0
+	})
+	return absent, err
 }
 
 func missing(names []string) []string {
@@ -131,12 +115,5 @@ func SetMAC(ifname string, mac [6]byte) error {
 		return err
 	}
 	defer p.close()
-	err = p.conn.Link.Set(&rtnetlink.LinkMessage{
-		Index:      uint32(p.ifi.Index),
-		Attributes: &rtnetlink.LinkAttributes{Address: net.HardwareAddr(mac[:])},
-	})
-	if err != nil {
-		return fmt.Errorf("set the MAC address of %s to %v: %w", ifname, net.HardwareAddr(mac[:]), err)
-	}
-	return nil
+	return p.setMAC(mac)
 }

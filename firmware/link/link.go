@@ -97,14 +97,16 @@ func (p port) remove(a netip.Prefix) error {
 	return nil
 }
 
-func (p port) up() error {
-	err := p.conn.Link.Set(&rtnetlink.LinkMessage{
-		Index:  uint32(p.ifi.Index),
-		Flags:  unix.IFF_UP,
-		Change: unix.IFF_UP,
-	})
-	if err != nil {
-		return fmt.Errorf("set %s up: %w", p.ifi.Name, err)
+func (p port) up() error { return p.setUp(true) }
+
+func (p port) setUp(up bool) error {
+	m := &rtnetlink.LinkMessage{Index: uint32(p.ifi.Index), Change: unix.IFF_UP}
+	word := "down"
+	if up {
+		m.Flags, word = unix.IFF_UP, "up"
+	}
+	if err := p.conn.Link.Set(m); err != nil {
+		return fmt.Errorf("set %s %s: %w", p.ifi.Name, word, err)
 	}
 	return nil
 }

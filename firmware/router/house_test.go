@@ -38,6 +38,8 @@ type house struct {
 	ports     map[string]*port // that are open now, by device
 	opened    map[string]int   // how often, by device
 	missing   map[string]bool  // devices that are not there
+	born      map[string]int   // how often a device came, beside those that were there at first
+	birth     chan struct{}    // closed when one comes
 	pages     map[netip.AddrPort]*lobby
 	inUse     map[netip.Addr]dhcp.HWAddr          // what a probe finds
 	announced []netip.Addr                        // by the WAN side, since the test last looked
@@ -68,6 +70,7 @@ func build(t *testing.T) *house {
 	h := &house{
 		T: t, flash: &chip{}, log: &notebook{},
 		ports: map[string]*port{}, opened: map[string]int{}, missing: map[string]bool{},
+		born: map[string]int{}, birth: make(chan struct{}),
 		pages: map[netip.AddrPort]*lobby{}, inUse: map[netip.Addr]dhcp.HWAddr{},
 		guards: map[netip.Addr]func(dhcp.HWAddr){},
 		cfg:    config.Default(), breaks: map[string]func(){},
@@ -223,10 +226,45 @@ func (h *house) find(device string) error {
 	return nil
 }
 
+// setMissing takes a device away, or has one of that name come.
 func (h *house) setMissing(device string, missing bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.missing[device] = missing
+	if !missing {
+		h.born[device]++
+		close(h.birth)
+		h.birth = make(chan struct{})
+	}
+}
+
+func (h *house) present(device string) (p link.Presence) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.missing[device] {
+		p.Port = 1 + h.born[device]
+	}
+	if parent, _, vlan := strings.Cut(device, "."); vlan && !h.missing[parent] {
+		p.Parent = 1 + h.born[parent]
+	}
+	return p
+}
+
+func (h *house) awaitPort(ctx context.Context, device string, was link.Presence) error {
+	for {
+		h.mu.Lock()
+		birth := h.birth
+		h.mu.Unlock()
+		is := h.present(device)
+		if is.Port != 0 && is.Port != was.Port || is.Parent != 0 && is.Parent != was.Parent {
+			return nil
+		}
+		select {
+		case <-birth:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 func (h *house) platform() platform {
@@ -254,8 +292,29 @@ func (h *house) platform() platform {
 			h.announced = append(h.announced, a)
 			return nil
 		},
-		guard: h.guard,
-		up:    func(device string) error { return h.find(device) },
+		guard:     h.guard,
+		present:   h.present,
+		awaitPort: h.awaitPort,
+		addVLAN: func(device string) error {
+			parent, _, _ := strings.Cut(device, ".")
+			if err := h.find(parent); err != nil {
+				return err
+			}
+			if h.find(device) != nil {
+				h.did("%s is made", device)
+				h.setMissing(device, false)
+			}
+			return nil
+		},
+		mapPriority: func(device string, priority, tag int) error {
+			h.did("%s has priority %d in tag %d", device, priority, tag)
+			return nil
+		},
+		cloneMAC: func(device string, mac [6]byte) error {
+			h.did("%s is %v", device, dhcp.HWAddr(mac))
+			return h.find(device)
+		},
+		up: func(device string) error { return h.find(device) },
 		addAddr: func(device string, a netip.Prefix) error {
 			h.breakable("addAddr")
 			if err := h.find(device); err != nil {
@@ -415,6 +474,11 @@ func (p *port) Send(d dhcp.Datagram) error {
 
 func (p *port) HW() dhcp.HWAddr { return wanHW }
 func (p *port) Drops() uint64   { return p.drops }
+
+func (p *port) SetPriority(n int) error {
+	p.h.did("%s sends with priority %d", p.device, n)
+	return nil
+}
 
 func (p *port) Close() error {
 	p.h.mu.Lock()

@@ -25,6 +25,7 @@ type conn interface {
 	Send(dhcp.Datagram) error
 	HW() dhcp.HWAddr
 	Drops() uint64
+	SetPriority(int) error // of what is sent
 	Close() error
 }
 
@@ -44,6 +45,11 @@ type platform struct {
 	probe         func(ifname string, from, a netip.Addr) (dhcp.HWAddr, error)
 	announce      func(ifname string, a netip.Addr) error
 	guard         func(ctx context.Context, ifname string, a netip.Addr, claimed func(by dhcp.HWAddr)) error
+	present       func(ifname string) link.Presence
+	awaitPort     func(ctx context.Context, ifname string, was link.Presence) error
+	addVLAN       func(ifname string) error
+	mapPriority   func(ifname string, priority, tag int) error
+	cloneMAC      func(ifname string, mac [6]byte) error
 	up            func(ifname string) error
 	addAddr       func(ifname string, a netip.Prefix) error
 	removeAddr    func(ifname string, a netip.Prefix) error
@@ -62,6 +68,11 @@ var linux = platform{
 	probe:         wire.Probe,
 	announce:      wire.Announce,
 	guard:         wire.Guard,
+	present:       link.Present,
+	awaitPort:     link.AwaitPort,
+	addVLAN:       link.AddVLAN,
+	mapPriority:   link.MapPriority,
+	cloneMAC:      link.CloneMAC,
 	up:            link.Up,
 	addAddr:       link.AddAddr,
 	removeAddr:    link.RemoveAddr,

@@ -186,7 +186,7 @@ func (r *router) startWAN(ctx context.Context) {
 		resolvers: r.resolvers.put, cfg: r.cfg.WAN,
 		beat: func() { r.pulse.Beat("wan") },
 	}
-	r.wanT = r.launch(ctx, task{name: "wan", run: w.run, failed: w.failed})
+	r.wanT = r.launch(ctx, task{"wan", w.run, w.failed, w.pause})
 }
 
 func (r *router) startPage(ctx context.Context) {

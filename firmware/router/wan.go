@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"leasehold/dhcp"
@@ -31,6 +32,7 @@ type wan struct {
 
 	beat    func()
 	cfg     config.WAN
+	was     link.Presence // of the port when the loop began
 	machine *client.Machine
 	conn    conn
 	probed  chan probeResult
@@ -38,6 +40,7 @@ type wan struct {
 	guarded netip.Addr // who listens for that; unguard ends it
 	unguard context.CancelFunc
 	trouble string // what could not be set up
+	up      bool   // the carrier, as far as we know
 }
 
 // A claim is another station's, to an address of ours.
@@ -58,7 +61,7 @@ type probeResult struct {
 // outlives its lease. One that a killed router left behind goes at the start.
 func (w *wan) run(ctx context.Context) error {
 	w.beat()
-	if err := w.os.up(w.cfg.Device); err != nil {
+	if err := w.prepare(); err != nil {
 		return err
 	}
 	w.install(client.Lease{})
@@ -70,8 +73,12 @@ func (w *wan) run(ctx context.Context) error {
 	defer c.Close()
 	w.conn, w.probed, w.claimed = c, make(chan probeResult), make(chan claim)
 	w.guarded, w.unguard = netip.Addr{}, func() {}
+	w.prioritize()
 	w.machine = client.New(w.clientConfig(), rand.New(rand.NewPCG(rand.Uint64(), seed(c.HW()))))
-	return w.loop(ctx)
+	if err := w.loop(ctx); !errors.Is(err, syscall.ENETDOWN) {
+		return err
+	}
+	return w.wasDown(ctx)
 }
 
 // seed mixes the port's address into the chance of the machine: two routers of
@@ -119,9 +126,9 @@ func (w *wan) loop(ctx context.Context) error {
 	}})
 	wake := time.NewTimer(0)
 	defer wake.Stop()
-	up := true // the carrier, as far as we know
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
+	w.up = true
 	step := w.machine.Start(time.Now())
 	for {
 		w.beat()
@@ -141,23 +148,35 @@ func (w *wan) loop(ctx context.Context) error {
 			step = w.machine.Receive(time.Now(), d)
 			// Who answers us is at the other end of a cable, even where the
 			// kernel takes a second longer to say so.
-			up = up || step.Why.Reason != 0
+			w.up = w.up || step.Why.Reason != 0
 		case p := <-w.probed:
 			step = w.machine.Probed(time.Now(), p.addr, p.inUse)
 		case c := <-w.claimed:
 			w.log.Warn("address is claimed", "addr", c.addr, "by", c.by)
 			step = w.machine.Conflict(time.Now(), c.addr)
-		case now := <-carrier:
-			if now && !up {
-				w.log.Info("cable is in", "device", w.cfg.Device)
-				step = w.machine.LinkUp(time.Now())
-			}
-			up = now
+		case up := <-carrier:
+			step = w.carrier(up, step)
 		case <-wake.C:
 			step = w.machine.Tick(time.Now())
 		case <-beat.C:
 		}
 	}
+}
+
+// carrier takes word of the cable; nothing may be next but what was. What is
+// plugged in may lead elsewhere now.
+func (w *wan) carrier(up bool, next client.Step) client.Step {
+	if up == w.up {
+		return next
+	}
+	w.up = up
+	if up {
+		w.log.Info("cable is in", "device", w.cfg.Device)
+		return w.machine.LinkUp(time.Now())
+	}
+	w.log.Info("cable is out", "device", w.cfg.Device)
+	w.board.note(status.Event{At: time.Now(), Text: "WAN: cable is out"})
+	return next
 }
 
 // release gives the lease back. The address stays a wish for the next time.
@@ -354,7 +373,7 @@ func (w *wan) check(err error) {
 }
 
 func (w *wan) publish() {
-	view := status.WAN{Device: w.cfg.Device, State: w.machine.State().String(), Trouble: w.trouble}
+	view := status.WAN{Device: w.cfg.Device, State: w.machine.State().String(), Trouble: w.trouble, NoCable: !w.up}
 	if l := w.machine.Lease(); l != nil {
 		view.Addr, view.Server, view.Gateway, view.MTU = l.Addr, l.Server, l.Gateway(), l.MTU
 		view.DNS, view.Domain, view.Search, view.NTP = l.DNS, l.Domain, l.Search, l.NTP

@@ -361,11 +361,31 @@ func TestCableThatComesInStartsAnew(t *testing.T) {
 			t.Errorf("the provider heard %q; want nothing", got)
 		}
 		h.cable(false)
+		h.pageHas("wan, no cable")
+		h.pageHas("WAN: cable is out")
 		time.Sleep(time.Minute)
 		h.cable(true)
 		time.Sleep(5 * time.Second)
 		if got, want := p.listened(), []string{"REQUEST requested 203.0.113.7"}; !slices.Equal(got, want) {
 			t.Errorf("after the cable was out the provider heard %q; want %q", got, want)
+		}
+	})
+}
+
+// Without a cable the lease is neither forgotten nor kept for ever.
+func TestCableThatIsOutEndsNoTimer(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.bound(time.Hour)
+		p.keepSilent(true)
+		h.look()
+		h.cable(false)
+		time.Sleep(59 * time.Minute)
+		if got := h.look("wan: "); len(got) > 0 {
+			t.Errorf("before the lease has ended the router did %q; want nothing", got)
+		}
+		time.Sleep(time.Minute)
+		if got := h.look("wan: "); !slices.Equal(got, []string{wanDown, resolvOff}) {
+			t.Errorf("when the lease has ended the router did %q; want the port down", got)
 		}
 	})
 }

@@ -61,6 +61,7 @@ func (s sink) HW() dhcp.HWAddr                 { return wanHW }
 func (s sink) Drops() uint64                   { return 0 }
 func (s sink) Close() error                    { return nil }
 func (s sink) Send(d dhcp.Datagram) error      { s(d); return nil }
+func (s sink) SetPriority(int) error           { return nil }
 
 // lanOn is the LAN side on flash, without its loop: what it sends goes to hear,
 // and what it probes is answered by user. It has recalled nothing yet.

@@ -183,7 +183,11 @@ func (p *page) wan(w WAN) {
 		class = "good"
 	}
 	p.raw("<dt>State</dt><dd class=", class, ">", esc(w.State), "</dd>\n")
-	p.field("Port", w.Device)
+	port := w.Device
+	if w.NoCable {
+		port += ", no cable"
+	}
+	p.field("Port", port)
 	if w.Addr.IsValid() {
 		p.field("Address", w.Addr.String())
 		p.field("Gateway", orNone(w.Gateway))

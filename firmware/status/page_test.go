@@ -78,7 +78,7 @@ func troubled() *Report {
 	r.Problems = []string{"/etc/config/leasehold:12: option 'leasetime': 'soon' is no time"}
 	r.LANs[0].Trouble = "interface br-lan: no such network interface"
 	r.LANs[0].Leases = nil
-	r.WAN = WAN{Device: "wan", State: "SELECTING", Trouble: "default route by 203.0.113.1 on wan: operation not permitted"}
+	r.WAN = WAN{Device: "wan", NoCable: true, State: "SELECTING", Trouble: "default route by 203.0.113.1 on wan: operation not permitted"}
 	r.Ring = Ring{Path: "/etc/leasehold.ring", Trouble: "/etc/leasehold.ring: not a ring"}
 	return r
 }

@@ -83,6 +83,7 @@ type WAN struct {
 	Device  string
 	State   string
 	Trouble string
+	NoCable bool
 	Addr    netip.Prefix // invalid: none
 	Gateway netip.Addr
 	Routes  []Route // the default one among them

@@ -1,0 +1,134 @@
+package link
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/jsimonetti/rtnetlink/v2"
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Presence is which interface stands behind a name now: one that is made anew,
+// as by a USB modem that starts again, has another index. Zero: none.
+type Presence struct {
+	Port   int
+	Parent int // of a VLAN such as eth0.2: that of eth0
+}
+
+// Present looks for an interface.
+func Present(ifname string) Presence {
+	p := Presence{Port: index(ifname)}
+	if parent, _, ok := SplitVLAN(ifname); ok {
+		p.Parent = index(parent)
+	}
+	return p
+}
+
+func index(ifname string) int {
+	ifi, err := findInterface(ifname)
+	if err != nil {
+		return 0
+	}
+	return ifi.Index
+}
+
+// AwaitPort waits until the interface, or what its VLAN is on, is there and is
+// not what it was, or until ctx ends.
+func AwaitPort(ctx context.Context, ifname string, was Presence) error {
+	return awaitLinks(ctx, func() bool {
+		is := Present(ifname)
+		return is.Port != 0 && is.Port != was.Port || is.Parent != 0 && is.Parent != was.Parent
+	})
+}
+
+// awaitLinks waits until ready says so, which it asks at every change of a link,
+// or until ctx ends.
+func awaitLinks(ctx context.Context, ready func() bool) error {
+	conn, err := rtnetlink.Dial(&netlink.Config{Groups: unix.RTMGRP_LINK})
+	if err != nil {
+		return fmt.Errorf("netlink: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer func() {
+		if stop() {
+			conn.Close()
+		}
+	}()
+	for {
+		// After the subscription, so that none comes unseen in between.
+		if ready() || ctx.Err() != nil {
+			return nil
+		}
+		_, _, err := conn.Receive()
+		if err != nil && ctx.Err() == nil && !errors.Is(err, unix.ENOBUFS) {
+			return fmt.Errorf("netlink: %w", err)
+		}
+	}
+}
+
+// MapPriority has a VLAN port send what has the socket priority n (SO_PRIORITY)
+// with so many as the priority in its tag.
+func MapPriority(ifname string, n, tag int) error {
+	p, err := open(ifname)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	attrs := netlink.NewAttributeEncoder()
+	attrs.Nested(unix.IFLA_VLAN_EGRESS_QOS, func(e *netlink.AttributeEncoder) error {
+		pair := binary.NativeEndian.AppendUint32(nil, uint32(n))
+		e.Bytes(unix.IFLA_VLAN_QOS_MAPPING, binary.NativeEndian.AppendUint32(pair, uint32(tag)))
+		return nil
+	})
+	data, err := attrs.Encode()
+	if err != nil {
+		return err
+	}
+	// RTM_SETLINK would not look at what is the VLAN's own.
+	_, err = p.conn.Execute(&rtnetlink.LinkMessage{
+		Index: uint32(p.ifi.Index),
+		Attributes: &rtnetlink.LinkAttributes{
+			Info: &rtnetlink.LinkInfo{Kind: "vlan", Data: &rtnetlink.LinkData{Name: "vlan", Data: data}},
+		},
+	}, unix.RTM_NEWLINK, netlink.Request|netlink.Acknowledge)
+	if err != nil {
+		return fmt.Errorf("priority %d of %s: %w", tag, ifname, err)
+	}
+	return nil
+}
+
+// CloneMAC gives an interface another MAC address, and sets it down for that
+// where its driver asks for it. What is right already is not touched.
+func CloneMAC(ifname string, mac [6]byte) error {
+	p, err := open(ifname)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if string(p.ifi.HardwareAddr) == string(mac[:]) {
+		return nil
+	}
+	err = p.setMAC(mac)
+	if errors.Is(err, unix.EBUSY) {
+		if err := p.setUp(false); err != nil {
+			return err
+		}
+		err = errors.Join(p.setMAC(mac), p.up())
+	}
+	return err
+}
+
+func (p port) setMAC(mac [6]byte) error {
+	err := p.conn.Link.Set(&rtnetlink.LinkMessage{
+		Index:      uint32(p.ifi.Index),
+		Attributes: &rtnetlink.LinkAttributes{Address: net.HardwareAddr(mac[:])},
+	})
+	if err != nil {
+		return fmt.Errorf("set the MAC address of %s to %v: %w", p.ifi.Name, net.HardwareAddr(mac[:]), err)
+	}
+	return nil
+}
