@@ -133,7 +133,10 @@ func (dhclient) word(raw string) string {
 
 // dhcpcd is Roy Marples's, long that of Raspberry Pi. It keeps its files where
 // another one on the same machine would; so each gets such places of its own.
-type dhcpcd struct{ option string }
+type dhcpcd struct {
+	option string
+	arp    bool // asks who uses an address before it takes it
+}
 
 func (dhcpcd) program() string { return "dhcpcd" }
 
@@ -148,7 +151,11 @@ func (c dhcpcd) start(l *laptop) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	conf := "hostname " + l.name + "\nclientid\nnoarp\nreboot 5\noption dhcp_renewal_time, subnet_mask, routers, domain_name_servers, domain_name, broadcast_address\n"
+	noarp := "noarp\n"
+	if c.arp {
+		noarp = ""
+	}
+	conf := "hostname " + l.name + "\nclientid\n" + noarp + "reboot 5\noption dhcp_renewal_time, subnet_mask, routers, domain_name_servers, domain_name, broadcast_address\n"
 	if err := os.WriteFile(l.file("conf"), []byte(conf), 0o644); err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"regexp"
@@ -191,32 +192,114 @@ func TestForeignAddressIsRefused(t *testing.T) {
 }
 
 // TestDecline: a client that finds its address in use by ARP declines it; the
-// address is not given to it again, nor to the next one.
+// address is not given to it again, nor to the next one, and the page says who
+// uses it.
 func TestDecline(t *testing.T) {
 	t.Parallel()
-	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\nconfig dhcp 'lan'\n\toption limit '8'\n")
+	for name, c := range map[string]client{"udhcpc": udhcpc{[]string{"-a"}}, "dhcpcd": dhcpcd{arp: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\nconfig dhcp 'lan'\n\toption limit '8'\n")
+			s.on()
+			s.says(s.proc, 0, "msg=serving")
+			squatter, squatterMAC, err := s.addLaptop("squatter", 1)
+			check(t, err)
+			l := s.laptop("anna", 2, c)
+			s.boot(l)
+			first := s.reports(l, 0, "bound").ip
+			check(t, l.client.release(l))
+			s.says(s.proc, 0, "msg=released")
+			_, err = l.proc.end(syscall.SIGKILL)
+			check(t, err)
+			check(t, ip(squatter, "addr add "+first+"/24 dev eth0"))
+			mark := l.reports.mark()
+			s.boot(l)
+			s.says(s.proc, 0, "address is in use by somebody else.*addr="+first)
+			s.says(s.proc, 0, "address is in use without a lease.*addr="+first+" by="+squatterMAC)
+			if o := s.reports(l, mark, "bound"); o.ip == first {
+				t.Errorf("declined %s and got it again", first)
+			}
+			next := s.laptop("ben", 3, dhclient{})
+			s.boot(next)
+			if o := s.reports(next, 0, "bound"); o.ip == first {
+				t.Errorf("%s was declined and then given to the next", first)
+			}
+			s.eventually("the squatter on the page", func() bool {
+				return strings.Contains(s.page(), "<td>in use by somebody else<td>"+squatterMAC)
+			})
+		})
+	}
+}
+
+// TestSquatter: an address that somebody has set by hand is probed, and not
+// offered; without a probe it would be.
+func TestSquatter(t *testing.T) {
+	t.Parallel()
+	for noping, want := range map[string]string{"0": "192.168.1.101", "1": "192.168.1.100"} {
+		t.Run("noping "+noping, func(t *testing.T) {
+			t.Parallel()
+			s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\nconfig dnsmasq\n\toption sequential_ip '1'\n\toption noping '"+noping+"'\n")
+			check(t, usedRing(s.ring())) // so that it need not ask anyhow
+			s.on()
+			s.says(s.proc, 0, "msg=serving")
+			squatter, squatterMAC, err := s.addLaptop("squatter", 1)
+			check(t, err)
+			check(t, ip(squatter, "addr add 192.168.1.100/24 dev eth0"))
+			l := s.laptop("anna", 2, udhcpc{})
+			s.boot(l)
+			if o := s.reports(l, 0, "bound"); o.ip != want {
+				t.Errorf("bound to %s; want %s", o.ip, want)
+			}
+			if noping == "1" {
+				return
+			}
+			s.says(s.proc, 0, "address is in use without a lease.*addr=192.168.1.100 by="+squatterMAC)
+			s.eventually("the squatter on the page", func() bool {
+				return strings.Contains(s.page(), "<td>in use by somebody else<td>"+squatterMAC)
+			})
+			s.eventually("the probe on the page of devices", func() bool {
+				out, err := run(s.router, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/devices")
+				return err == nil && strings.Contains(out, "probe: in use by "+squatterMAC)
+			})
+		})
+	}
+}
+
+// TestPoolFull: who finds no address is told nothing, and its owner is told why.
+func TestPoolFull(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\nconfig dhcp 'lan'\n\toption limit '1'\n")
 	s.on()
 	s.says(s.proc, 0, "msg=serving")
-	squatter, _, err := s.addLaptop("squatter", 1)
+	first, second := s.laptop("anna", 1, udhcpc{}), s.laptop("ben", 2, udhcpc{})
+	s.boot(first)
+	s.reports(first, 0, "bound")
+	s.boot(second)
+	s.reports(second, 0, "failed")
+	s.says(s.proc, 0, `msg="pool full: every address is leased".*name=ben`)
+	s.eventually("the reason on the page", func() bool {
+		return regexp.MustCompile("<td>ben<td>" + second.mac + "<td>DISCOVER[^<]*<td>[^<]* ago<td class=text>pool full: every address is leased").MatchString(s.page())
+	})
+	out, err := run(s.router, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/status.json")
 	check(t, err)
-	l := s.laptop("anna", 2, udhcpc{[]string{"-a"}})
-	s.boot(l)
-	first := s.reports(l, 0, "bound").ip
-	check(t, l.client.release(l))
-	s.says(s.proc, 0, "msg=released")
-	_, err = l.proc.end(syscall.SIGKILL)
-	check(t, err)
-	check(t, ip(squatter, "addr add "+first+"/24 dev eth0"))
-	mark := l.reports.mark()
-	s.boot(l)
-	s.says(s.proc, 0, "address is in use by somebody else.*addr="+first)
-	if o := s.reports(l, mark, "bound"); o.ip == first {
-		t.Errorf("declined %s and got it again", first)
+	var report struct {
+		Networks []struct {
+			Devices []struct {
+				HardwareAddress string `json:"hardware_address"`
+				Address         *string
+				Exchanges       []struct{ Asked, Why string }
+			}
+		}
 	}
-	next := s.laptop("ben", 3, dhclient{})
-	s.boot(next)
-	if o := s.reports(next, 0, "bound"); o.ip == first {
-		t.Errorf("%s was declined and then given to the next", first)
+	check(t, json.Unmarshal([]byte(out), &report))
+	d := report.Networks[0].Devices
+	if len(d) != 2 || d[0].HardwareAddress != second.mac || d[0].Address != nil || len(d[0].Exchanges) == 0 ||
+		d[0].Exchanges[0].Why != "pool full: every address is leased" {
+		t.Errorf("the JSON says %+v", report)
+	}
+	check(t, first.client.release(first)) // and its turn comes
+	if o := s.reports(second, 0, "bound"); !strings.HasPrefix(o.ip, "192.168.1.") {
+		t.Errorf("bound to %s", o.ip)
 	}
 }
 
@@ -242,7 +325,7 @@ func TestInform(t *testing.T) {
 type informing struct{ dhcpcd }
 
 func (informing) start(l *laptop) (*process, error) {
-	return dhcpcd{"--inform=192.168.1.50/24"}.start(l)
+	return dhcpcd{option: "--inform=192.168.1.50/24"}.start(l)
 }
 
 func (informing) word(raw string) string {
