@@ -68,6 +68,7 @@ type Slot struct {
 	prober   dhcp.ID   // for whom it was asked
 	answered bool      // somebody answered for it when another wanted it
 	record   dhcp.ID   // whose binding of the address is on flash: the last holder's still, while it is lent to another
+	due      time.Time // its place in Table.busy: not after Until
 	pile     *pile     // Table.busy or Table.idle; nil: the pool does not have it
 	index    int       // in pile
 }
@@ -152,7 +153,7 @@ func NewTable(p Pool) *Table {
 func (t *Table) SetPool(p Pool) {
 	t.pool, t.size = p, p.capacity()
 	t.cursor = p.First
-	t.busy, t.idle = pile{before: freeFirst}, pile{before: goneFirst}
+	t.busy, t.idle = pile{before: dueFirst}, pile{before: goneFirst}
 	for _, s := range t.slots {
 		s.pile = nil
 		t.place(s)
@@ -633,16 +634,18 @@ func (t *Table) slot(a netip.Addr) *Slot {
 	return s
 }
 
-// place puts a slot where it belongs: to the busy ones, or to the idle ones.
+// place puts a slot where it belongs: to the busy ones, or to the idle ones. One
+// that is only busy for longer stays where it is until it is its turn, so that a
+// renewal costs the same however many leases there are.
 func (t *Table) place(s *Slot) {
-	p := &t.busy
 	switch {
 	case !t.pool.Contains(s.Addr):
-		return
 	case s.State == Free:
-		p = &t.idle
+		t.move(s, &t.idle)
+	case s.pile != &t.busy || s.Until.Before(s.due):
+		s.due = s.Until
+		t.move(s, &t.busy)
 	}
-	t.move(s, p)
 }
 
 func (t *Table) move(s *Slot, p *pile) {
@@ -659,8 +662,14 @@ func (t *Table) move(s *Slot, p *pile) {
 
 // tidy moves what is over to the idle ones.
 func (t *Table) tidy(now time.Time) {
-	for len(t.busy.slots) > 0 && !now.Before(t.busy.slots[0].Until) {
-		t.move(t.busy.slots[0], &t.idle)
+	for len(t.busy.slots) > 0 && !now.Before(t.busy.slots[0].due) {
+		s := t.busy.slots[0]
+		if now.Before(s.Until) {
+			s.due = s.Until
+			t.move(s, &t.busy)
+		} else {
+			t.move(s, &t.idle)
+		}
 	}
 }
 
@@ -696,13 +705,9 @@ type pile struct {
 	before func(a, b *Slot) bool
 }
 
-// freeFirst orders slots by when they become free.
-func freeFirst(a, b *Slot) bool {
-	if c := a.Until.Compare(b.Until); c != 0 {
-		return c < 0
-	}
-	return a.Addr.Less(b.Addr)
-}
+// dueFirst orders slots by when they become free, as far as that has been looked
+// at.
+func dueFirst(a, b *Slot) bool { return a.due.Before(b.due) }
 
 // goneFirst orders slots by how long their last holder has been gone, with those
 // of strangers before those of regulars.

@@ -68,8 +68,8 @@ func (c checked) sound() {
 		}
 	}
 	for _, s := range c.busy.slots {
-		if s.State == Free {
-			c.Errorf("the free slot of %v is among the busy ones", s.Addr)
+		if s.State == Free || s.Until.Before(s.due) {
+			c.Errorf("the slot of %v is among the busy ones, %v until %v, due %v", s.Addr, s.State, s.Until, s.due)
 		}
 	}
 	for _, s := range c.slots {
