@@ -114,13 +114,22 @@ func (c *Conn) Receive() (dhcp.Datagram, error) {
 	if err != nil {
 		return dhcp.Datagram{}, fmt.Errorf("receive on %s: %w", c.ifi.Name, err)
 	}
-	from, to, payload, err := parseFrame(c.buf[:n])
+	d, err := parseDatagram(c.buf[:n], hw)
 	if err != nil {
 		return dhcp.Datagram{}, &Malformed{hw, err}
 	}
+	return d, nil
+}
+
+// parseDatagram reads the IPv4 packet that came in a frame from hw.
+func parseDatagram(b []byte, hw dhcp.HWAddr) (dhcp.Datagram, error) {
+	from, to, payload, err := parseFrame(b)
+	if err != nil {
+		return dhcp.Datagram{}, err
+	}
 	m, err := dhcp.Parse(payload)
 	if err != nil {
-		return dhcp.Datagram{}, &Malformed{hw, err}
+		return dhcp.Datagram{}, err
 	}
 	return dhcp.Datagram{Msg: m, From: from, To: to, HW: hw}, nil
 }
