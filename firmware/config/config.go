@@ -14,6 +14,8 @@
 //		option proto 'static'             # the only one for the LAN
 //		list ipaddr '192.168.1.1/24'      # or option ipaddr and option netmask
 //		list dns '9.9.9.9'                # for clients, if there is no dhcp_option 6
+//		option renumber '0'               # 1: move to another private network where the
+//		                                  # provider's is the same, and stay there
 //
 //	config interface 'wan'
 //		option device 'wan'               # or a VLAN such as eth0.35, which is made
@@ -183,6 +185,8 @@ type LAN struct {
 	Sequential    bool          // new clients get one address after the other
 	BOOTP         bool          // BOOTP clients get addresses from the pool, for ever
 	Options       []DHCPOption  // the later ones count where there are two for one client
+	Renumber      bool          // Move it where it is in the provider's way
+	MovedFrom     netip.Prefix  // where it is configured to be; invalid: where it is
 }
 
 // WAN is the port towards the provider.

@@ -39,6 +39,7 @@ func (l LAN) network() Section {
 	s.option("device", l.Device)
 	s.option("proto", "static")
 	s.list("ipaddr", l.Addr.String())
+	s.flag("renumber", l.Renumber)
 	return s
 }
 

@@ -20,6 +20,7 @@ func (r *reader) readLAN(b *block) {
 		lan.DNS = lan.DNS[:maxAddrs]
 	}
 
+	set(b, "renumber", &lan.Renumber, boolean)
 	proto := "static"
 	set(b, "proto", &proto, word)
 	if proto != "static" {

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"time"
 
 	"github.com/jsimonetti/rtnetlink/v2"
 	"github.com/mdlayher/netlink"
@@ -131,4 +133,44 @@ func (p port) setMAC(mac [6]byte) error {
 		return fmt.Errorf("set the MAC address of %s to %v: %w", p.ifi.Name, net.HardwareAddr(mac[:]), err)
 	}
 	return nil
+}
+
+// unplugged is how long Replug leaves cables out: long enough for every driver
+// at the other end to see it.
+const unplugged = 2 * time.Second
+
+// Replug takes the carrier from the cables of a bridge for a moment, so that who
+// is at the other end asks DHCP again. Ports without a cable are left alone: what
+// makes an access point of them does not expect that.
+func Replug(bridge string) error {
+	b, err := open(bridge)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	links, err := b.conn.Link.List()
+	if err != nil {
+		return fmt.Errorf("ports of %s: %w", bridge, err)
+	}
+	var ports []port
+	for _, l := range links {
+		if at := l.Attributes; at != nil && at.Master != nil && *at.Master == uint32(b.ifi.Index) &&
+			l.Flags&unix.IFF_UP != 0 && !wireless(at.Name) {
+			ports = append(ports, port{&net.Interface{Index: int(l.Index), Name: at.Name}, b.conn})
+		}
+	}
+	var errs []error
+	for _, p := range ports {
+		errs = append(errs, p.setUp(false))
+	}
+	time.Sleep(unplugged)
+	for _, p := range ports {
+		errs = append(errs, p.up())
+	}
+	return errors.Join(errs...)
+}
+
+func wireless(ifname string) bool {
+	_, err := os.Stat("/sys/class/net/" + ifname + "/phy80211")
+	return err == nil
 }

@@ -84,3 +84,35 @@ func TestMapPriority(t *testing.T) {
 		t.Errorf("want priority 6 as 5 in the tag: %s", got)
 	}
 }
+
+// The cables of a bridge are out for a moment; other ports and the bridge are
+// not, and a port that was down stays so.
+func TestReplug(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	wired(t)
+	ip(t, "link add lan1 type veth peer name laptop")
+	ip(t, "link add lan2 type veth peer name other")
+	ip(t, "link add br-lan type bridge forward_delay 0")
+	for _, cmd := range []string{"lan1 master br-lan up", "lan2 master br-lan", "laptop up", "other up", "br-lan up"} {
+		ip(t, "link set "+cmd)
+	}
+	heard := monitor(t)
+	if err := Replug("br-lan"); err != nil {
+		t.Fatal(err)
+	}
+	ip(t, "addr add 198.51.100.1/32 dev isp") // so that we know that all was heard
+	got := heard("198.51.100.1")
+	if !strings.Contains(got, "laptop@lan1: <NO-CARRIER,") {
+		t.Errorf("the laptop's cable was never out:\n%s", got)
+	}
+	for _, bad := range []string{"isp: <NO-CARRIER", "isp@wan: <NO-CARRIER", "br-lan: <BROADCAST,MULTICAST>", "lan2@other: <BROADCAST,MULTICAST,UP"} {
+		if strings.Contains(got, bad) {
+			t.Errorf("the kernel said %q:\n%s", bad, got)
+		}
+	}
+	if got := string(ip(t, "link show dev lan1")); !strings.Contains(got, ",UP") {
+		t.Errorf("afterwards: %s", got)
+	}
+}

@@ -315,6 +315,10 @@ func (h *house) platform() platform {
 			return h.find(device)
 		},
 		up: func(device string) error { return h.find(device) },
+		replug: func(device string) error {
+			h.did("%s is replugged", device)
+			return h.find(device)
+		},
 		addAddr: func(device string, a netip.Prefix) error {
 			h.breakable("addAddr")
 			if err := h.find(device); err != nil {

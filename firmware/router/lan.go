@@ -77,10 +77,12 @@ type lanConfig struct {
 	OnWAN bool
 	// AwaitDNS: the clients' resolvers are those that the WAN side learns.
 	AwaitDNS bool
+	// MayMove: the WAN side may find that the network is in its way.
+	MayMove bool
 }
 
 // untilDNS is how long a client holds its address while there are no resolvers
-// to tell it: after a power failure the house is up before the modem is, and
+// to tell it, or while the network may yet move: after a power failure the house is up before the modem is, and
 // must not be without names until half of a day-long lease has gone.
 const untilDNS = 2 * time.Minute
 
@@ -320,7 +322,7 @@ func (l *lan) serverConfig() server.Config {
 	if len(cfg.DNS) == 0 && !l.cfg.NoDNS {
 		cfg.DNS = l.upstream
 	}
-	if len(cfg.DNS) == 0 && l.cfg.AwaitDNS {
+	if len(cfg.DNS) == 0 && l.cfg.AwaitDNS || l.cfg.MayMove {
 		cfg.Longest = untilDNS
 	}
 	for _, h := range l.cfg.Hosts {
@@ -651,5 +653,5 @@ func (l *lan) failed(why string) {
 
 // view is what the page shows of the network before any lease.
 func (l *lan) view(trouble string) status.LAN {
-	return status.LAN{Name: l.cfg.Name, Device: l.cfg.Device, Addr: l.cfg.Addr, First: l.cfg.First, Last: l.cfg.Last, Trouble: trouble}
+	return status.LAN{Name: l.cfg.Name, Device: l.cfg.Device, Addr: l.cfg.Addr, MovedFrom: l.cfg.MovedFrom, First: l.cfg.First, Last: l.cfg.Last, Trouble: trouble}
 }

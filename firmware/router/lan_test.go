@@ -131,7 +131,9 @@ func (h *house) bind(g guest) netip.Addr {
 		h.Fatalf("%d offers; want 1\n%s", len(offers), h.log)
 	}
 	a := dhcp.Addr(offers[0].Msg.YourIPAddr)
-	h.answers(g.request(a), "ACK "+a.String())
+	request := g.request(a)
+	request.Msg.UpdateOption(dhcpv4.OptServerIdentifier(offers[0].Msg.ServerIdentifier()))
+	h.answers(request, "ACK "+a.String())
 	return a
 }
 

@@ -33,6 +33,16 @@ func lanParts(cfg config.Config) []lanConfig {
 	return parts
 }
 
+// parts are those of what is in force. Until the WAN side has a lease that they
+// are not in the way of, networks that may move are ready to.
+func (r *router) parts() []lanConfig {
+	parts := lanParts(r.cfg)
+	for i := range parts {
+		parts[i].MayMove = parts[i].Renumber && r.cfg.WAN.Enabled && !r.settled
+	}
+	return parts
+}
+
 // startLANs has exactly these networks served. Who goes or moves ends before
 // anybody begins, so that no address is in two loops' hands.
 func (r *router) startLANs(ctx context.Context, parts []lanConfig) {

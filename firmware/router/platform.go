@@ -51,6 +51,7 @@ type platform struct {
 	mapPriority   func(ifname string, priority, tag int) error
 	cloneMAC      func(ifname string, mac [6]byte) error
 	up            func(ifname string) error
+	replug        func(bridge string) error
 	addAddr       func(ifname string, a netip.Prefix) error
 	removeAddr    func(ifname string, a netip.Prefix) error
 	setUplink     func(ifname string, u link.Uplink) error
@@ -74,6 +75,7 @@ var linux = platform{
 	mapPriority:   link.MapPriority,
 	cloneMAC:      link.CloneMAC,
 	up:            link.Up,
+	replug:        link.Replug,
 	addAddr:       link.AddAddr,
 	removeAddr:    link.RemoveAddr,
 	setUplink:     link.SetUplink,

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"time"
 
 	"leasehold/dhcp/lease"
@@ -73,8 +74,11 @@ func run(ctx context.Context, opt Options, os platform) error {
 		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), LastWords: words, Ring: s.health(time.Now())}),
 		store: s,
 		pulse: opt.Pulse,
+
+		verdicts: newMailbox[verdict](),
 	}
 	r.tell(problems)
+	r.recallMoves()
 	r.start(ctx, cfg)
 	told := time.NewTimer(wordsFor)
 	defer told.Stop()
@@ -83,6 +87,10 @@ func run(ctx context.Context, opt Options, os platform) error {
 		case <-ctx.Done():
 			r.stop()
 			return nil
+		case v := <-r.verdicts:
+			if err := contain(func() error { r.verdict(ctx, v); return nil }); err != nil {
+				r.log.Error("conflict of networks not resolved", "err", err)
+			}
 		case <-told.C:
 			r.forgetWords(time.Now())
 		case <-opt.Reload:
@@ -137,9 +145,14 @@ type router struct {
 	store *store
 	pulse Pulse
 
-	cfg       config.Config
+	written   config.Config // what the owner wrote
+	cfg       config.Config // that with the networks where they are
+	moves     []move
+	settled   bool // the WAN side had a lease that no network of ours was in the way of
 	lans      []*network
 	resolvers spring[[]netip.Addr] // that the WAN side learns
+	verdicts  mailbox[verdict]     // of the WAN side
+	wan       *wan                 // nil: there is none
 	wanT, pg  *running
 }
 
@@ -168,15 +181,16 @@ func (t *running) stop() {
 }
 
 func (r *router) start(ctx context.Context, cfg config.Config) {
-	r.cfg = cfg
-	r.startLANs(ctx, lanParts(cfg))
+	r.written, r.cfg = cfg, moved(cfg, r.moves)
+	r.store.fit(time.Now(), r.cfg)
+	r.startLANs(ctx, r.parts())
 	r.startWAN(ctx)
 	r.startPage(ctx)
 }
 
 func (r *router) startWAN(ctx context.Context) {
 	if !r.cfg.WAN.Enabled {
-		r.wanT = nil
+		r.wanT, r.wan = nil, nil
 		r.resolvers.put(nil)
 		r.board.publish(func(rep *status.Report) { rep.WAN = status.WAN{} })
 		return
@@ -185,7 +199,9 @@ func (r *router) startWAN(ctx context.Context) {
 		log: r.log.With("side", "wan"), board: r.board, store: r.store, os: r.os,
 		resolvers: r.resolvers.put, cfg: r.cfg.WAN,
 		beat: func() { r.pulse.Beat("wan") },
+		nets: newMailbox[[]config.LAN](), lans: r.cfg.Networks(), verdicts: r.verdicts.put,
 	}
+	r.wan = w
 	r.wanT = r.launch(ctx, task{"wan", w.run, w.failed, w.pause})
 }
 
@@ -238,20 +254,29 @@ func (n neighbours) Accept() (net.Conn, error) {
 	}
 }
 
-// reload moves to another configuration and leaves alone what is the same.
+// reload reads the configuration again.
 func (r *router) reload(ctx context.Context, load func() (config.Config, []config.Problem)) {
 	cfg, problems := load()
 	r.tell(problems)
-	old := r.cfg
-	r.cfg = cfg
+	r.use(ctx, cfg)
+}
+
+// use moves to a configuration, with networks where they have moved, and leaves
+// alone what is the same.
+func (r *router) use(ctx context.Context, written config.Config) {
+	old, cfg := r.cfg, moved(written, r.moves)
+	r.written, r.cfg = written, cfg
 	if cfg.Ring != old.Ring {
 		r.log.Warn("what is said about the ring holds from the next start on", "ring", old.Ring.Path)
 	}
 	r.store.fit(time.Now(), cfg)
-	r.startLANs(ctx, lanParts(cfg))
+	r.startLANs(ctx, r.parts())
 	if !reflect.DeepEqual(cfg.WAN, old.WAN) {
 		r.wanT.stop()
 		r.startWAN(ctx)
+	}
+	if r.wan != nil && !slices.EqualFunc(cfg.Networks(), old.Networks(), sameToWAN) {
+		r.wan.nets.put(cfg.Networks())
 	}
 	if cfg.Page != old.Page || cfg.LAN.Addr != old.LAN.Addr {
 		r.pg.stop()

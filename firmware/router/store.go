@@ -34,6 +34,7 @@ const (
 	wanKey     = "wan"
 	CalmKey    = "calm"
 	wordsKey   = "words"
+	movesKey   = "moved" // networks that are not where they are configured to be
 )
 
 func keyOf(a netip.Addr) string { return bindingKey + string(a.AsSlice()) }
@@ -390,7 +391,9 @@ func (s *store) bindings() iter.Seq2[lease.Binding, error] {
 	}
 }
 
-func isBinding(key string) bool { return key != wanKey && key != CalmKey && key != wordsKey }
+func isBinding(key string) bool {
+	return key != wanKey && key != CalmKey && key != wordsKey && key != movesKey
+}
 
 func decodeBinding(key string, value []byte) (lease.Binding, error) {
 	var b lease.Binding

@@ -39,8 +39,14 @@ type wan struct {
 	claimed chan claim // by others, of the address that the port has
 	guarded netip.Addr // who listens for that; unguard ends it
 	unguard context.CancelFunc
-	trouble string // what could not be set up
-	up      bool   // the carrier, as far as we know
+	trouble string       // what could not be set up
+	lans    []config.LAN // the networks that we serve
+	nets    mailbox[[]config.LAN]
+	held    bool   // the lease is not on the port: one of lans is in its way
+	clashed string // what was said of that last
+	// verdicts is told what we make of a lease.
+	verdicts func(verdict)
+	up       bool // the carrier, as far as we know
 }
 
 // A claim is another station's, to an address of ours.
@@ -154,6 +160,10 @@ func (w *wan) loop(ctx context.Context) error {
 		case c := <-w.claimed:
 			w.log.Warn("address is claimed", "addr", c.addr, "by", c.by)
 			step = w.machine.Conflict(time.Now(), c.addr)
+		case w.lans = <-w.nets:
+			if l := w.machine.Lease(); l != nil {
+				step = client.Step{Lease: l, Announce: l.Addr.Addr(), Wake: step.Wake}
+			}
 		case up := <-carrier:
 			step = w.carrier(up, step)
 		case <-wake.C:
@@ -208,12 +218,16 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) error 
 		if err := w.install(*s.Lease); err != nil {
 			return err
 		}
-		w.guard(ctx, s.Lease.Addr.Addr())
+		a := s.Lease.Addr.Addr()
+		if w.held {
+			a = netip.Addr{}
+		}
+		w.guard(ctx, a)
 	}
 	if s.Why.Reason != 0 {
 		w.tell(s)
 	}
-	if s.Announce.IsValid() {
+	if s.Announce.IsValid() && !w.held {
 		if err := w.os.announce(w.cfg.Device, s.Announce); err != nil {
 			w.log.Error("not announced", "err", err)
 		}
@@ -222,7 +236,7 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) error 
 		go w.probe(ctx, s.Probe, w.probed)
 	}
 	if s.Send != nil {
-		if err := w.conn.Send(*s.Send); err != nil {
+		if err := w.conn.Send(w.sendable(*s.Send)); err != nil {
 			w.log.Error("not sent", "err", err)
 		}
 	}
@@ -306,9 +320,17 @@ func (w *wan) probe(ctx context.Context, a netip.Addr, probed chan<- probeResult
 // a route that the kernel does not take: the address is worth more.
 func (w *wan) install(l client.Lease) error {
 	w.trouble = ""
+	w.held = false
 	if !l.Addr.IsValid() {
+		w.clashed = ""
 		w.check(w.os.clearUplink(w.cfg.Device))
 		w.resolve(nil, nil)
+		return nil
+	}
+	if !w.judge(l) {
+		w.check(w.os.clearUplink(w.cfg.Device))
+		w.resolve(nil, nil)
+		w.remember(l.Last())
 		return nil
 	}
 	err := w.os.setUplink(w.cfg.Device, w.uplink(l))
@@ -331,6 +353,10 @@ func (w *wan) uplink(l client.Lease) link.Uplink {
 		u.Valid = time.Until(l.Expires)
 	}
 	for _, r := range l.Routes {
+		if w.leadsHome(r.Prefix) {
+			w.log.Warn("route of the provider left out: it leads to a network of ours", "to", r.Prefix)
+			continue
+		}
 		u.Routes = append(u.Routes, link.Route{To: r.Prefix, Via: r.Gateway})
 	}
 	return u
@@ -373,7 +399,7 @@ func (w *wan) check(err error) {
 }
 
 func (w *wan) publish() {
-	view := status.WAN{Device: w.cfg.Device, State: w.machine.State().String(), Trouble: w.trouble, NoCable: !w.up}
+	view := status.WAN{Device: w.cfg.Device, State: w.machine.State().String(), Trouble: w.trouble, NoCable: !w.up, Held: w.held}
 	if l := w.machine.Lease(); l != nil {
 		view.Addr, view.Server, view.Gateway, view.MTU = l.Addr, l.Server, l.Gateway(), l.MTU
 		view.DNS, view.Domain, view.Search, view.NTP = l.DNS, l.Domain, l.Search, l.NTP

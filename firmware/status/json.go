@@ -27,7 +27,8 @@ type (
 	lanJSON struct {
 		Name         string       `json:"name"`
 		Device       string       `json:"device"`
-		Address      *string      `json:"address"` // with the length of the prefix
+		Address      *string      `json:"address"`    // with the length of the prefix
+		MovedFrom    *string      `json:"moved_from"` // where it is configured to be; null: where it is
 		First        *string      `json:"first"`
 		Last         *string      `json:"last"`
 		Trouble      *string      `json:"trouble"`
@@ -61,6 +62,8 @@ type (
 		Device       string      `json:"device"`
 		State        string      `json:"state"`
 		Trouble      *string     `json:"trouble"`
+		Cable        bool        `json:"cable"`
+		Used         bool        `json:"used"` // false: the port does not have the address
 		Address      *string     `json:"address"`
 		Gateway      *string     `json:"gateway"`
 		Routes       []routeJSON `json:"routes"`
@@ -128,7 +131,7 @@ func JSON(r *Report, now time.Time) []byte {
 
 func newLANJSON(l LAN, now time.Time) lanJSON {
 	return lanJSON{
-		Name: l.Name, Device: l.Device, Address: text(l.Addr), First: text(l.First), Last: text(l.Last),
+		Name: l.Name, Device: l.Device, Address: text(l.Addr), MovedFrom: text(l.MovedFrom), First: text(l.First), Last: text(l.Last),
 		Trouble: orNull(l.Trouble), LostMessages: l.Lost,
 		Leases: list(l.Leases, func(e Lease) leaseJSON {
 			return leaseJSON{text(e.Addr), orNull(e.HW), orNull(e.Name), e.stateAt(now), left(e.Until, now), e.Heard}
@@ -145,6 +148,7 @@ func newWANJSON(w WAN, now time.Time) *wanJSON {
 	same := func(s string) string { return s }
 	return &wanJSON{
 		Device: w.Device, State: w.State, Trouble: orNull(w.Trouble),
+		Cable: !w.NoCable, Used: w.Addr.IsValid() && !w.Held,
 		Address: text(w.Addr), Gateway: text(w.Gateway), Server: text(w.Server),
 		Routes: list(w.Routes, func(r Route) routeJSON { return routeJSON{text(r.To), text(r.Via)} }),
 		MTU:    w.MTU, DNS: list(w.DNS, netip.Addr.String), NTP: list(w.NTP, netip.Addr.String),

@@ -23,7 +23,7 @@ func Metrics(r *Report, now time.Time) []byte {
 	}
 	m.lans(r.LANs, now)
 	if r.WAN.Device != "" {
-		m.gauge("wan_bound", "Whether the WAN port has an address.", truth(r.WAN.Addr.IsValid()))
+		m.gauge("wan_bound", "Whether the WAN port has an address.", truth(r.WAN.Addr.IsValid() && !r.WAN.Held))
 	}
 	m.ring(r.Ring)
 	return m.b.Bytes()

@@ -179,7 +179,7 @@ func (p *page) wan(w WAN) {
 		return
 	}
 	class := "bad"
-	if w.Addr.IsValid() {
+	if w.Addr.IsValid() && !w.Held {
 		class = "good"
 	}
 	p.raw("<dt>State</dt><dd class=", class, ">", esc(w.State), "</dd>\n")
@@ -217,7 +217,11 @@ func (p *page) lan(l LAN) {
 	p.trouble(l.Trouble)
 	p.raw("<dl>\n")
 	p.field("Bridge", cmp.Or(l.Device, "none"))
-	p.field("Address", orNone(l.Addr))
+	addr := orNone(l.Addr)
+	if l.MovedFrom.IsValid() {
+		addr += fmt.Sprintf(", moved from %v out of the provider's way", l.MovedFrom)
+	}
+	p.field("Address", addr)
 	if l.First.IsValid() {
 		p.field("Gives out", fmt.Sprintf("%v to %v", l.First, l.Last))
 	}

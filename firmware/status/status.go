@@ -41,6 +41,7 @@ type LAN struct {
 	Name        string // as configured: lan, guest
 	Device      string
 	Addr        netip.Prefix
+	MovedFrom   netip.Prefix // where it is configured to be, but in the provider's way; invalid: where it is
 	First, Last netip.Addr
 	Trouble     string // why it does not serve; "" when it does
 	Leases      []Lease
@@ -84,6 +85,7 @@ type WAN struct {
 	State   string
 	Trouble string
 	NoCable bool
+	Held    bool         // there is a lease that the port cannot have; Trouble says why
 	Addr    netip.Prefix // invalid: none
 	Gateway netip.Addr
 	Routes  []Route // the default one among them
