@@ -86,10 +86,10 @@ func (m *machine) enter(line string) error {
 	return err
 }
 
-// uBoot is Debian's, for the board "arm" or "arm64". There is twice as much memory
+// uBoot is Debian's, for "arm" or "arm64". There is twice as much memory
 // behind fitAt as the image takes.
 const (
-	uBoot = "/usr/lib/u-boot/qemu_arm%s/u-boot.bin"
+	uBoot = "/usr/lib/u-boot/qemu_%s/u-boot.bin"
 	fitAt = "0x44000000"
 )
 

@@ -117,7 +117,7 @@ func (e emulation) arguments(more string, cables ...cable) []string {
 		args = append(args, "-m", e.ram)
 	}
 	if e.byUBoot() {
-		args = append(args, "-bios", fmt.Sprintf(uBoot, strings.TrimPrefix(e.board.QEMU.System, "aarch")),
+		args = append(args, "-bios", fmt.Sprintf(uBoot, e.board.CPU.Arch),
 			"-device", "loader,force-raw=on,addr="+fitAt+",file="+e.image)
 	} else {
 		args = append(args, "-kernel", filepath.Join(e.image, "kernel"), "-initrd", filepath.Join(e.image, "initramfs.cpio"),

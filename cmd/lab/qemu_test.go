@@ -182,7 +182,7 @@ func TestRescueShell(t *testing.T) {
 	b.types("exit", enterHint)
 	b.types("", "shutdown -r reboots")
 	router := b.types("ps", `^ *(\d+) .*leasehold`)[1]
-	b.types("kill -QUIT "+router, "the end.*the router ended with status 2.*SIGQUIT")
+	b.types("kill -SIGQUIT "+router, "the end.*the router ended with status 2.*SIGQUIT")
 	b.saysBy("reboot: Restarting system")
 	<-b.machine.proc.done
 	b.on()
