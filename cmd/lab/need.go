@@ -40,6 +40,7 @@ var (
 		{"signify-openbsd", "", []string{"signify-openbsd"}},
 		{"ubinize", "", []string{"mtd-utils"}},
 		{"cpio", "", []string{"cpio"}},
+		{"binwalk", "", []string{"binwalk"}},
 	}
 	qemuTools = []tool{
 		{"qemu-system-arm", "", []string{"qemu-system-arm"}},

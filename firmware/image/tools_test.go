@@ -83,6 +83,24 @@ func TestDumpimageTakesApart(t *testing.T) {
 	}
 }
 
+// binwalk looks for what an image is made of without being told what it is.
+func TestBinwalkFindsTheLayers(t *testing.T) {
+	binwalk := tool(t, "binwalk", "binwalk")
+	uimage := sampleUImage.Append(nil, golden(t, "kernel.lzma"))
+	for name, tt := range map[string]struct {
+		image []byte
+		want  []string
+	}{
+		"uimage": {uimage, []string{"uImage header, header size: 64 bytes", "LZMA compressed data"}},
+		"fit":    {must[[]byte](t)(sampleFIT(t).Append(nil)), []string{"Flattened device tree", "LZMA compressed data", "xz compressed data"}},
+		"trx":    {must[[]byte](t)(TRX{[][]byte{golden(t, "kernel.lzma")}}.Append(nil)), []string{"TRX firmware header, little endian"}},
+		"ubi": {must[[]byte](t)(UBI{PEB: 8192, MinIO: 512, Volumes: []Volume{{Name: "kernel", Data: uimage}}}.Append(nil)),
+			[]string{"UBI erase count header, version: 1, EC: 0x0, VID header offset: 0x200"}},
+	} {
+		contains(t, runs(t, binwalk, file(t, name, tt.image)), tt.want...)
+	}
+}
+
 func TestFdtgetReadsOurs(t *testing.T) {
 	fdtget := tool(t, "fdtget", "device-tree-compiler")
 	fit := file(t, "fit", must[[]byte](t)(sampleFIT(t).Append(nil)))
