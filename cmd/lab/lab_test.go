@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 func outsideTest() int {
-	if err := provide(append(labTools, testTools...)); err != nil {
+	if err := provideTest("../../build"); err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 		return 1
 	}

@@ -46,7 +46,7 @@ func lab(args []string) error {
 	case *boot != "":
 		return bootBoard(*boot, *image, *page)
 	case *need == "test":
-		return provide(append(labTools, testTools...))
+		return provideTest("build")
 	case *need == "qemu":
 		return provide(qemuTools)
 	case *need == "kernel":

@@ -63,6 +63,8 @@ var (
 	peers = []tool{
 		{"dhcpd", "", []string{"isc-dhcp-server"}},
 		{"kea-dhcp4", "", []string{"kea-dhcp4-server"}},
+		{"dhcrelay", "", []string{"isc-dhcp-relay"}},
+		{"perfdhcp", "", []string{"kea-admin"}},
 	}
 )
 
@@ -148,6 +150,18 @@ func provideBench(dir string) error {
 	if err := provide(benchTools); err != nil {
 		return err
 	}
+	return providePeers(dir)
+}
+
+// provideTest provides what the tests need, with peersDir in dir.
+func provideTest(dir string) error {
+	if err := provide(append(labTools, testTools...)); err != nil {
+		return err
+	}
+	return providePeers(dir)
+}
+
+func providePeers(dir string) error {
 	dir, err := filepath.Abs(filepath.Join(dir, peersDir))
 	if err != nil {
 		return err

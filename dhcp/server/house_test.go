@@ -153,7 +153,12 @@ func (a *answer) isWellFormed() {
 		m.HopCount != 0 || m.NumSeconds != 0 || !dhcp.Addr(m.ServerIPAddr).IsUnspecified() && len(a.h.cfg.Boots) == 0 {
 		a.h.Errorf("header of %+v in answer to %+v", m, q)
 	}
-	if want := a.h.cfg.Addr.Addr(); dhcp.Addr(m.ServerIdentifier()) != want && !bootp || a.Reply.From != netip.AddrPortFrom(want, 67) {
+	want := a.h.cfg.Addr.Addr()
+	if a.h.cfg.Carrier.IsValid() {
+		want = a.h.cfg.Carrier
+	}
+	_, overridden := agentAddr(vouched(q), dhcpv4.ServerIdentifierOverrideSubOption)
+	if dhcp.Addr(m.ServerIdentifier()) != want && !overridden && !bootp || a.Reply.From != netip.AddrPortFrom(want, 67) {
 		a.h.Errorf("from %v as server %v; want %v", a.Reply.From, m.ServerIdentifier(), want)
 	}
 	if got, want := m.Options[61], q.Options[61]; !bytes.Equal(got, want) || (got == nil) != (want == nil) {
@@ -362,6 +367,9 @@ func to(addr string) edit {
 }
 
 var relayHW = dhcp.HWAddr{2, 0xee, 0, 0, 0, 1}
+
+// routed is where a reply goes that the kernel finds the way for.
+var routed = dhcp.HWAddr{}
 
 // via has a relay agent pass the message on.
 func via(relay string) edit {

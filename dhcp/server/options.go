@@ -198,7 +198,7 @@ func asks(asked dhcpv4.OptionCodeList, code uint8) bool {
 // ownFor0 puts our own address where 0.0.0.0 stands.
 func (s *Server) ownFor0(v []byte) []byte {
 	v = bytes.Clone(v)
-	own := s.cfg.Addr.Addr().As4()
+	own := s.self().As4()
 	for a := v; len(a) >= 4; a = a[4:] {
 		if binary.BigEndian.Uint32(a) == 0 {
 			copy(a, own[:])

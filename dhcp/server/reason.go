@@ -33,6 +33,7 @@ const (
 	NotARequest
 	NotForUs
 	OtherRelay
+	AgentUnknown
 	NoBOOTP
 	NotKept
 )
@@ -65,6 +66,7 @@ var texts = [...]string{
 	NotARequest:        "not a message for a server",
 	NotForUs:           "sent to another machine",
 	OtherRelay:         "comes from a relay on a network that is not configured",
+	AgentUnknown:       "to be asked through its relay agent first, which is its router",
 	NoBOOTP:            "BOOTP client without a reserved address",
 	NotKept:            "a lease for ever cannot be kept now",
 }

@@ -56,14 +56,15 @@ func (s *Server) nak(q query, why Reason) *dhcp.Datagram {
 	m.UpdateOption(dhcpv4.OptMessage(why.String()))
 	if relay := dhcp.Addr(m.GatewayIPAddr); !relay.IsUnspecified() {
 		m.Flags |= broadcastFlag
-		return s.datagram(q, m, netip.AddrPortFrom(relay, dhcp.ServerPort), q.HW)
+		return s.datagram(q, m, netip.AddrPortFrom(relay, dhcp.ServerPort), dhcp.HWAddr{})
 	}
 	return s.datagram(q, m, netip.AddrPortFrom(dhcp.Broadcast, dhcp.ClientPort), dhcp.BroadcastHW)
 }
 
 // message is what all replies have in common (RFC 2131, section 4.3.1, table
 // 3). The client identifier is returned unchanged (RFC 6842, section 3), the
-// relay's information too (RFC 3046, section 2.2).
+// relay agent's information too (RFC 3046, section 2.2), and the subnet that was
+// selected, so that who selected it sees that we heeded it (RFC 3011).
 func (s *Server) message(q query, t dhcpv4.MessageType) *dhcpv4.DHCPv4 {
 	m := &dhcpv4.DHCPv4{
 		OpCode:        dhcpv4.OpcodeBootReply,
@@ -74,18 +75,16 @@ func (s *Server) message(q query, t dhcpv4.MessageType) *dhcpv4.DHCPv4 {
 		GatewayIPAddr: q.Msg.GatewayIPAddr,
 		Options: dhcpv4.OptionsFromList(
 			dhcpv4.OptMessageType(t),
-			dhcpv4.OptServerIdentifier(s.cfg.Addr.Addr().AsSlice()),
+			dhcpv4.OptServerIdentifier(s.serverID(q).AsSlice()),
 		),
 	}
-	for _, echo := range []dhcpv4.OptionCode{dhcpv4.OptionClientIdentifier, dhcpv4.OptionRelayAgentInformation} {
-		if v := q.Msg.Options.Get(echo); v != nil && (echo == dhcpv4.OptionClientIdentifier || relayed(q)) {
+	for _, echo := range echoed {
+		if v := q.Msg.Options.Get(echo); v != nil {
 			m.Options[echo.Code()] = v
 		}
 	}
 	return m
 }
-
-func relayed(q query) bool { return !dhcp.Addr(q.Msg.GatewayIPAddr).IsUnspecified() }
 
 // destination says where an OFFER or ACK goes: to the relay, to an address that
 // the client uses already, to everybody if it asks for that, else to the new
@@ -95,7 +94,7 @@ func destination(q query, m *dhcpv4.DHCPv4) (netip.AddrPort, dhcp.HWAddr) {
 	giaddr, ciaddr := dhcp.Addr(m.GatewayIPAddr), dhcp.Addr(m.ClientIPAddr)
 	switch {
 	case !giaddr.IsUnspecified():
-		return netip.AddrPortFrom(giaddr, dhcp.ServerPort), q.HW
+		return netip.AddrPortFrom(giaddr, dhcp.ServerPort), dhcp.HWAddr{} // routed: it need not be on the link
 	case !ciaddr.IsUnspecified():
 		return netip.AddrPortFrom(ciaddr, dhcp.ClientPort), q.HW
 	case m.Flags&broadcastFlag != 0 || !q.hw.IsUnicast() || q.host != nil && q.host.Broadcast:
@@ -107,7 +106,7 @@ func destination(q query, m *dhcpv4.DHCPv4) (netip.AddrPort, dhcp.HWAddr) {
 func (s *Server) datagram(q query, m *dhcpv4.DHCPv4, to netip.AddrPort, hw dhcp.HWAddr) *dhcp.Datagram {
 	d := &dhcp.Datagram{
 		Msg:   m,
-		From:  netip.AddrPortFrom(s.cfg.Addr.Addr(), dhcp.ServerPort),
+		From:  netip.AddrPortFrom(s.self(), dhcp.ServerPort),
 		To:    to,
 		HW:    hw,
 		Asked: q.Msg.ParameterRequestList(),

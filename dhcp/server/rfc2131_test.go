@@ -138,8 +138,8 @@ func TestSection435_InformFromElsewhere(t *testing.T) {
 func TestSection41_ThroughTheRelay(t *testing.T) {
 	h := newHouse(t)
 	relay := via("192.168.1.2")
-	h.hears(discover(1, wants("192.168.1.150"), relay)).offers("192.168.1.150").goesTo("192.168.1.2:67", relayHW)
-	h.hears(selecting(1, "192.168.1.150", relay, asksForBroadcast)).acks("192.168.1.150", Bound).goesTo("192.168.1.2:67", relayHW)
+	h.hears(discover(1, wants("192.168.1.150"), relay)).offers("192.168.1.150").goesTo("192.168.1.2:67", routed)
+	h.hears(selecting(1, "192.168.1.150", relay, asksForBroadcast)).acks("192.168.1.150", Bound).goesTo("192.168.1.2:67", routed)
 	h.hears(discover(1, via("10.0.0.2"))).silent(OtherRelay)
 }
 
@@ -205,7 +205,7 @@ func TestSection41_NAKIsBroadcast(t *testing.T) {
 // DHCPNAK to the client" (section 4.3.2).
 func TestSection432_NAKThroughTheRelayIsBroadcast(t *testing.T) {
 	h := newHouse(t)
-	a := h.hears(rebooting(1, "10.0.0.7", via("192.168.1.2"))).naks(NotThisNetwork).goesTo("192.168.1.2:67", relayHW)
+	a := h.hears(rebooting(1, "10.0.0.7", via("192.168.1.2"))).naks(NotThisNetwork).goesTo("192.168.1.2:67", routed)
 	if a.Reply.Msg.Flags != broadcastFlag {
 		t.Errorf("flags %04x; want the broadcast bit", a.Reply.Msg.Flags)
 	}

@@ -58,7 +58,8 @@ const (
 // A Config is what the server hands out.
 type Config struct {
 	Network       string       // what it is called: a tag that every client has
-	Addr          netip.Prefix // the router's own address and its network
+	Addr          netip.Prefix // the router's own address and its network; behind relay agents: the network
+	Carrier       netip.Addr   // behind relay agents: the router's own address; invalid: Addr's
 	First, Last   netip.Addr   // the dynamic pool, inclusive
 	Term          time.Duration
 	Longest       time.Duration // of any grant for now, while what is handed out is about to change; zero: Term
@@ -122,7 +123,8 @@ const (
 type Server struct {
 	cfg      Config
 	memory   Memory
-	wary     time.Time // until then addresses may be in use that we know nothing of
+	wary     time.Time  // until then addresses may be in use that we know nothing of
+	agent    netip.Addr // the relay agent that forwarded last, where Addr is behind such
 	table    *lease.Table
 	assumed  map[netip.Addr]bool // addresses that are taken to be silent without a probe
 	tags     []string            // of every client
@@ -142,7 +144,7 @@ func New(cfg Config) *Server {
 func (s *Server) Reconfigure(cfg Config) {
 	s.cfg = cfg
 	s.tags = []string{cfg.Network}
-	s.basics = basics(cfg)
+	s.basics = basics(s.withAgent())
 	s.hosts = indexHosts(cfg.Hosts)
 	s.reserved = map[netip.Addr]*Host{}
 	except := map[netip.Addr]bool{cfg.Addr.Addr(): true, cfg.Addr.Masked().Addr(): true, dhcp.LastAddr(cfg.Addr): true}
@@ -235,7 +237,9 @@ func (s *Server) Bound(now time.Time, b lease.Binding) { s.table.Bind(now, b) }
 
 // Handle decides what to do about one message.
 func (s *Server) Handle(now time.Time, d dhcp.Datagram) Decision {
+	d.Msg = vouched(d.Msg)
 	q := s.classify(d)
+	s.learn(q)
 	s.yield(q)
 	dec := s.decide(now, q)
 	dec.Client = q.id
@@ -253,7 +257,7 @@ type query struct {
 }
 
 func (s *Server) decide(now time.Time, q query) Decision {
-	giaddr := dhcp.Addr(q.Msg.GatewayIPAddr)
+	link := Link(q.Msg)
 	switch {
 	case q.Msg.OpCode != dhcpv4.OpcodeBootRequest:
 		return Decision{Why: NotARequest}
@@ -263,8 +267,8 @@ func (s *Server) decide(now time.Time, q query) Decision {
 		return Decision{Why: NoIdentity}
 	case q.host != nil && q.host.Ignore:
 		return Decision{Why: IgnoredHost}
-	case !giaddr.IsUnspecified() && !s.cfg.Addr.Contains(giaddr):
-		return Decision{Why: OtherRelay, Addr: giaddr}
+	case link.IsValid() && !s.cfg.Addr.Contains(link):
+		return Decision{Why: OtherRelay, Addr: link}
 	}
 	switch q.Msg.MessageType() {
 	case dhcpv4.MessageTypeDiscover:
@@ -287,7 +291,7 @@ func (s *Server) decide(now time.Time, q query) Decision {
 // mode hears what others say to each other. Who does not know whom a message
 // was for leaves a invalid.
 func (s *Server) addressed(a netip.Addr) bool {
-	return !a.IsValid() || a == s.cfg.Addr.Addr() || a == dhcp.Broadcast || a == dhcp.LastAddr(s.cfg.Addr)
+	return !a.IsValid() || a == s.self() || a == dhcp.Broadcast || a == dhcp.LastAddr(s.cfg.Addr)
 }
 
 func (s *Server) discover(now time.Time, q query) Decision {
@@ -404,7 +408,7 @@ func (s *Server) request(now time.Time, q query) Decision {
 	chosen := dhcp.Addr(q.Msg.ServerIdentifier())
 	kind := Bound
 	switch {
-	case !chosen.IsUnspecified() && chosen != s.cfg.Addr.Addr():
+	case !chosen.IsUnspecified() && !s.isOurs(q, chosen):
 		s.table.Unhold(now, q.id)
 		return Decision{Why: ChoseAnotherServer, Addr: want}
 	case !chosen.IsUnspecified():
@@ -423,6 +427,8 @@ func (s *Server) request(now time.Time, q query) Decision {
 	case why == 0 && kind != Renewed && s.unsure(now, want, q.id):
 		s.table.Hold(now, want, q.id, now.Add(holdTime))
 		return Decision{Probe: want, Why: Probing, Addr: want}
+	case why == 0 && kind == Renewed && s.lacksRouter(q):
+		return Decision{Why: AgentUnknown, Addr: want}
 	case why == 0:
 		return s.acknowledge(now, q, want, kind)
 	case why == Unknown:
@@ -518,7 +524,7 @@ func (q query) name() string {
 // client has another address: see Decision.Free.
 func (s *Server) decline(now time.Time, q query) Decision {
 	a := requested(q.Msg)
-	if dhcp.Addr(q.Msg.ServerIdentifier()) != s.cfg.Addr.Addr() {
+	if !s.isOurs(q, dhcp.Addr(q.Msg.ServerIdentifier())) {
 		return Decision{Why: ChoseAnotherServer, Addr: a}
 	}
 	if !s.table.Decline(now, a, q.id, now.Add(declineTime)) {
@@ -529,7 +535,7 @@ func (s *Server) decline(now time.Time, q query) Decision {
 
 func (s *Server) release(now time.Time, q query) Decision {
 	a := dhcp.Addr(q.Msg.ClientIPAddr)
-	if chosen := dhcp.Addr(q.Msg.ServerIdentifier()); !chosen.IsUnspecified() && chosen != s.cfg.Addr.Addr() {
+	if chosen := dhcp.Addr(q.Msg.ServerIdentifier()); !chosen.IsUnspecified() && !s.isOurs(q, chosen) {
 		return Decision{Why: ChoseAnotherServer, Addr: a}
 	}
 	if !s.table.Release(now, a, q.id) {

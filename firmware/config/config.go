@@ -67,6 +67,13 @@
 //		option interface 'guest'
 //		option leasetime '1h'
 //
+//	config dhcp 'office'                      # a network behind DHCP relay agents: it
+//		option subnet '10.9.0.0/24'       # has no config interface. The agents send
+//		option interface 'lan'            # to our address on this one
+//		option start '100'
+//		option limit '100'
+//		list dhcp_option '3,10.9.0.1'     # default: the relay agent's address
+//
 //	config host                               # known by one of mac, clientid, duid and
 //		option name 'printer'             # circuitid, else by its name
 //		list mac '00:11:22:33:44:55'      # several: one card each, never at once;
@@ -155,7 +162,7 @@ const MaxPool = 1 << 16
 // A Config is everything leasehold is told. Its parts agree with each other.
 type Config struct {
 	LAN        LAN
-	Others     []LAN // in the order of the text; no name, device or address twice, and none on the WAN port
+	Others     []LAN // each after the one that it is Via; no name, device or address twice, and none on the WAN port
 	WAN        WAN
 	Hosts      []Host // in the order of the text; no address and no mark twice
 	Clients    Clients
@@ -170,12 +177,14 @@ func (c Config) Networks() []LAN { return append([]LAN{c.LAN}, c.Others...) }
 // LAN is a network we serve.
 type LAN struct {
 	Name          string        // of its sections: lan, guest
-	Device        string        // bridge or port, such as br-lan
-	Addr          netip.Prefix  // our own address, not masked: 192.168.1.1/24; /8 to /30
+	Device        string        // bridge or port, such as br-lan; empty: it is behind relay agents
+	Via           string        // behind relay agents: the network that those are on
+	Carrier       netip.Addr    // behind relay agents: our own address on that one
+	Addr          netip.Prefix  // our own address, not masked: 192.168.1.1/24; /8 to /30; behind relay agents: masked
 	First, Last   netip.Addr    // pool, inside the network; may enclose our own address
 	LeaseTime     time.Duration // MinLeaseTime to MaxLeaseTime, or Infinite
 	Domain        string        // option 15; empty: not sent
-	Gateways      []netip.Addr  // option 3; default our own address; empty: not sent
+	Gateways      []netip.Addr  // option 3; default our own address; empty: not sent, or the relay agent's
 	DNS           []netip.Addr  // option 6; empty: whatever resolvers the WAN has
 	NoDNS         bool          // option 6 is not sent; DNS is empty then
 	Serve         bool          // false: answer nobody
@@ -329,6 +338,7 @@ type blocks struct {
 	lan, wan, dhcp, dnsmasq, leasehold *block
 	hosts, clients, devices            []*block
 	others                             []*other
+	relayed                            []*block
 }
 
 // assign finds out which section is what, and says which are nothing to us.
@@ -411,6 +421,10 @@ func (b *blocks) assignInterface(blk *block) {
 }
 
 func (b *blocks) assignDHCP(blk *block) {
+	if _, relayed := blk.values["subnet"]; relayed {
+		b.relayed = append(b.relayed, blk)
+		return
+	}
 	net := blk.Name
 	set(blk, "interface", &net, word)
 	switch net {

@@ -75,7 +75,7 @@ func checkNetworks(c Config) error {
 			return fmt.Errorf("%s is on the WAN port", n.Name)
 		}
 		for _, other := range all[:i] {
-			if n.Name == other.Name || n.Device == other.Device || n.Addr.Overlaps(other.Addr) {
+			if n.Name == other.Name || n.Device != "" && n.Device == other.Device || n.Addr.Overlaps(other.Addr) {
 				return fmt.Errorf("%+v beside %+v", n, other)
 			}
 		}
@@ -86,9 +86,11 @@ func checkNetworks(c Config) error {
 func checkLAN(l LAN) error {
 	size := toUint(l.Last) - toUint(l.First) + 1
 	switch {
-	case l.Device == "":
-		return errors.New("LAN without a device")
-	case !l.Addr.Addr().Is4() || l.Addr.Bits() < 8 || l.Addr.Bits() > 30 || !usable(l.Addr, l.Addr.Addr()):
+	case l.Device == "" && l.Via == "" || l.Device != "" && l.Via != "" || l.Carrier.IsValid() != (l.Via != ""):
+		return fmt.Errorf("on %q, via %q of %v", l.Device, l.Via, l.Carrier)
+	case l.Via != "" && l.Addr != l.Addr.Masked():
+		return fmt.Errorf("network %v", l.Addr)
+	case !l.Addr.Addr().Is4() || l.Addr.Bits() < 8 || l.Addr.Bits() > 30 || l.Via == "" && !usable(l.Addr, l.Addr.Addr()):
 		return fmt.Errorf("LAN address %v", l.Addr)
 	case !usable(l.Addr, l.First) || !usable(l.Addr, l.Last) || l.Last.Less(l.First) || size > MaxPool:
 		return fmt.Errorf("pool %v to %v of %v", l.First, l.Last, l.Addr)
@@ -659,6 +661,34 @@ func withGuest(change func(*LAN)) func(*Config) {
 	}
 }
 
+// office is a network behind relay agents.
+const office = "config dhcp office;option subnet 10.9.0.0/24"
+
+func withOffice(change func(*LAN)) func(*Config) {
+	return func(c *Config) {
+		n := LAN{
+			Name: "office", Via: "lan", Carrier: addr("192.168.1.1"), Addr: netip.MustParsePrefix("10.9.0.0/24"),
+			First: addr("10.9.0.100"), Last: addr("10.9.0.249"),
+			LeaseTime: 12 * time.Hour, Domain: "lan", Serve: true, Authoritative: true, Probe: true,
+		}
+		change(&n)
+		c.Others = append(c.Others, n)
+	}
+}
+
+// What is wrong with a subnet is said where it stands, and that none is left.
+func TestSubnetOfNobody(t *testing.T) {
+	for text, problem := range map[string]string{
+		"10.9.0.7/24": "2: option 'subnet': '10.9.0.7/24' is an address in a network; try 10.9.0.0/24",
+		"10.9.0.0":    "2: option 'subnet': '' is no netmask",
+		"10.0.0.0/7":  "2: option 'subnet': '10.0.0.0/7': the network must be /8 to /30",
+		"office":      "2: option 'subnet': 'office' is no IPv4",
+	} {
+		try(t, "config dhcp office\noption subnet "+text, asDefault,
+			"1: config dhcp 'office' is left out: it has no subnet such as 10.9.0.0/24", problem)
+	}
+}
+
 func TestOtherNetworks(t *testing.T) {
 	same := func(*LAN) {}
 	for _, tt := range []struct {
@@ -703,6 +733,25 @@ func TestOtherNetworks(t *testing.T) {
 		{"config interface guest;option device wan;option ipaddr 192.168.2.1/24\nconfig dhcp guest", asDefault, "1: config interface 'guest' is left out: 'wan' is the WAN port, where nobody is served"},
 		{"config interface guest;option device eth0.2;option ipaddr 192.168.2.1/24\nconfig dhcp guest\nconfig interface wan;option proto none;option device eth0.2",
 			func(c *Config) { c.WAN.Enabled, c.WAN.Device = false, "eth0.2" }, "1: config interface 'guest' is left out: 'eth0.2' is the WAN port"},
+		{office, withOffice(same), ""},
+		{"config dhcp office;option subnet 10.9.0.0;option netmask 255.255.255.0", withOffice(same), ""},
+		{office + ";option start 10.9.0.10;option limit 5;list dhcp_option 3,10.9.0.1;list dhcp_option 15", withOffice(func(n *LAN) {
+			n.First, n.Last, n.Gateways, n.Domain = addr("10.9.0.10"), addr("10.9.0.14"), addrs("10.9.0.1"), ""
+		}), ""},
+		{guest + "config dhcp guest\n" + office + ";option interface guest", func(c *Config) {
+			withGuest(same)(c)
+			withOffice(func(n *LAN) { n.Via, n.Carrier = "guest", addr("192.168.2.1") })(c)
+		}, ""},
+		{office + "\nconfig host;option mac 2:0:0:0:0:1;option ip 10.9.0.9", func(c *Config) {
+			withOffice(same)(c)
+			c.Hosts = []Host{{MACs: [][6]byte{{2, 5: 1}}, Addr: addr("10.9.0.9"), Line: 2}}
+		}, ""},
+		{office + ";option interface guest", asDefault, "1: config dhcp 'office' is left out: there is no network 'guest' for relay agents to be on"},
+		{office + ";option interface wan", asDefault, "1: config dhcp 'office' is left out: there is no network 'wan' for relay agents"},
+		{office + "\nconfig dhcp annex;option subnet 10.8.0.0/24;option interface office", withOffice(same), "2: config dhcp 'annex' is left out: there is no network 'office'"},
+		{"config dhcp office;option subnet 192.168.0.0/16", asDefault, "1: config dhcp 'office' is left out: 192.168.0.0/16 overlaps 192.168.1.0/24 of 'lan'"},
+		{"config dhcp;option subnet 10.9.0.0/24", asDefault, "1: config dhcp is left out: it needs a name of its own"},
+		{"config dhcp lan;option subnet 10.9.0.0/24", asDefault, "1: config dhcp 'lan' is left out: there is another network of that name"},
 		{"config dhcp guest\n", asDefault, "1: warning: config dhcp 'guest' for interface 'guest': there is no config interface of that name"},
 		{guest + "config dhcp guest\nconfig dhcp g;option interface guest", withGuest(same), "3: warning: config dhcp 'g': the one in line 2 is in force"},
 	} {
@@ -917,6 +966,11 @@ func TestFormatRoundTrip(t *testing.T) {
 		func(c *Config) { c.LAN.Gateways = addrs("192.168.1.1", "192.168.1.2") },
 		func(c *Config) { c.LAN.LeaseTime = Infinite },
 		func(c *Config) { c.LAN.LeaseTime = MaxLeaseTime },
+		withOffice(func(n *LAN) { n.LeaseTime = time.Hour }),
+		func(c *Config) {
+			withGuest(func(n *LAN) { n.Serve = false })(c)
+			withOffice(func(n *LAN) { n.Via, n.Carrier, n.Gateways = "guest", addr("192.168.2.1"), addrs("10.9.0.1") })(c)
+		},
 		withGuest(func(n *LAN) { n.Domain, n.LeaseTime, n.Gateways = "", time.Hour, nil }),
 		func(c *Config) { c.LAN.Domain = ""; withGuest(func(n *LAN) { n.Serve, n.NoDNS = false, true })(c) },
 		func(c *Config) { c.LAN.LeaseTime = 90 * time.Second },
@@ -973,6 +1027,7 @@ func FuzzConfig(f *testing.F) {
 		f.Add(readFile(f, name))
 	}
 	f.Add([]byte("c interface lan;o ipaddr 10.0.0.2/30;o device wan;c dhcp lan;o start 1;o limit 9;o leasetime 1s;l dhcp_option 6"))
+	f.Add([]byte(office + ";o start 9\nc dhcp annex;o subnet 10.8.0.0;o netmask 255.255.0.0;o interface lan"))
 	f.Add([]byte(guest + "c dhcp guest;o start 9;c interface iot;o device eth9;o ipaddr 10.9.0.1/16;c dhcp iot;o ignore 1"))
 	f.Add([]byte("c host;o mac 2:0:0:0:0:1;o ip 192.168.1.9;o name x;c host;o mac '2:0:0:0:0:1 2:0:0:0:0:2';o ip ignore"))
 	f.Add([]byte("c interface wan;o device e.1;o macaddr 2:0:0:0:0:1;c device;o name e.1;o vid 1;l egress_qos_mapping 1:2;o type 8021q;o ifname e"))

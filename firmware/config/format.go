@@ -22,7 +22,10 @@ func Format(c Config) []byte {
 	for _, n := range c.Others {
 		dhcp := n.dhcp()
 		dhcp.list("dhcp_option", strings.TrimSuffix("15,"+n.Domain, ","))
-		sections = append(sections, n.network(), dhcp)
+		if n.Via == "" {
+			sections = append(sections, n.network())
+		}
+		sections = append(sections, dhcp)
 	}
 	sections = append(sections, c.Clients.sections()...)
 	for _, h := range c.Hosts {
@@ -89,13 +92,18 @@ func (w WAN) identity() string {
 func (l LAN) dhcp() Section {
 	s := Section{Type: "dhcp", Name: l.Name}
 	network, first, last := toUint(l.Addr.Masked().Addr()), toUint(l.First), toUint(l.Last)
-	s.option("interface", l.Name)
+	if l.Via == "" {
+		s.option("interface", l.Name)
+	} else {
+		s.option("interface", l.Via)
+		s.option("subnet", l.Addr.String())
+	}
 	s.option("start", strconv.FormatUint(uint64(first-network), 10))
 	s.option("limit", strconv.FormatUint(uint64(last-first)+1, 10))
 	s.option("leasetime", formatLeaseTime(l.LeaseTime))
 	s.flag("dynamicdhcp", !l.StaticOnly)
 	s.flag("ignore", !l.Serve)
-	if !slices.Equal(l.Gateways, []netip.Addr{l.Addr.Addr()}) {
+	if l.Via == "" && !slices.Equal(l.Gateways, []netip.Addr{l.Addr.Addr()}) || l.Via != "" && len(l.Gateways) > 0 {
 		s.list("dhcp_option", formatAddrs("3", l.Gateways))
 	}
 	if l.NoDNS || len(l.DNS) > 0 {

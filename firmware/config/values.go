@@ -216,6 +216,27 @@ func lanPrefix(s string) (netip.Prefix, error) {
 	return p, nil
 }
 
+// subnet accepts a network: 10.9.0.0/24.
+func subnet(s string) (netip.Prefix, error) {
+	text, length, _ := strings.Cut(s, "/")
+	addr, err := hostAddr(text)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	bits, err := netmask(length)
+	if err != nil {
+		return netip.Prefix{}, err
+	}
+	p := netip.PrefixFrom(addr, bits)
+	switch {
+	case bits < 8 || bits > 30:
+		return netip.Prefix{}, fmt.Errorf("%s: the network must be /8 to /30", show(s))
+	case p.Masked() != p:
+		return netip.Prefix{}, fmt.Errorf("%s is an address in a network; try %v", show(s), p.Masked())
+	}
+	return p, nil
+}
+
 // usable tells whether a machine in p's network can have the address.
 func usable(p netip.Prefix, a netip.Addr) bool {
 	return p.Contains(a) && a != p.Masked().Addr() && p.Contains(a.Next())

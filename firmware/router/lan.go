@@ -20,8 +20,8 @@ import (
 	"leasehold/firmware/status"
 )
 
-// lan is one network of the serving side: a loop that owns the server and its
-// table.
+// lan is one network of the serving side, with those behind its relay agents: a
+// loop that owns their servers and tables.
 type lan struct {
 	log   *slog.Logger
 	board *board
@@ -34,7 +34,7 @@ type lan struct {
 
 	cfg      lanConfig
 	upstream []netip.Addr
-	server   *server.Server
+	subnets  []*subnet // our own network, then those behind relay agents
 	conn     conn
 	queue    *queue
 	asking   map[netip.Addr]question // messages that wait for a probe of an address
@@ -73,6 +73,8 @@ type lanConfig struct {
 	config.LAN
 	Hosts   []config.Host
 	Clients config.Clients
+	// Relayed are the networks behind relay agents on this one.
+	Relayed []lanConfig
 	// OnWAN: the device is the WAN port, where we never serve.
 	OnWAN bool
 	// AwaitDNS: the clients' resolvers are those that the WAN side learns.
@@ -104,10 +106,11 @@ func (l *lan) run(ctx context.Context) error {
 		return err
 	}
 	l.conn = nil
-	l.server = server.New(l.serverConfig())
+	l.subnets = nil
+	l.divide()
 	l.asking, l.asked, l.seeking = map[netip.Addr]question{}, make(chan answer, 2*askAtOnce), 0
 	l.diary = newDiary()
-	l.recall(time.Now())
+	l.recall(time.Now(), l.subnets)
 	if !l.cfg.Serve {
 		return l.idle(ctx)
 	}
@@ -165,7 +168,7 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 				return err
 			}
 		case l.upstream = <-l.dns:
-			l.server.Reconfigure(l.serverConfig())
+			l.divide()
 		case d := <-l.queue.finish:
 			batch = append(batch, d)
 		case d := <-l.queue.begin:
@@ -237,12 +240,14 @@ func (l *lan) mend(now time.Time) {
 	}
 	l.mended = mended
 	l.log.Info("the ring takes leases again", "ring", l.store.place)
-	l.recall(now)
+	l.recall(now, l.subnets)
 	var known []ring.Entry // to it, perhaps not: it may be another one
-	for s := range l.server.Table().All() {
-		if s.State == lease.Bound && s.Kept && now.Before(s.Until) {
-			if e, err := entry(keyOf(s.Addr), s.Binding); err == nil {
-				known = append(known, e)
+	for _, n := range l.subnets {
+		for s := range n.server.Table().All() {
+			if s.State == lease.Bound && s.Kept && now.Before(s.Until) {
+				if e, err := entry(keyOf(s.Addr), s.Binding); err == nil {
+					known = append(known, e)
+				}
 			}
 		}
 	}
@@ -251,10 +256,10 @@ func (l *lan) mend(now time.Time) {
 	}
 }
 
-// recall fills the table with what the ring remembers, and with what is lent. Of
-// two addresses of one client, as a power cut in the middle of a move leaves
-// them, the later counts and the earlier is forgotten.
-func (l *lan) recall(now time.Time) {
+// recall fills tables with what the ring remembers, and with what is lent. Of
+// two addresses of one client in one network, as a power cut in the middle of a
+// move leaves them, the later counts and the earlier is forgotten.
+func (l *lan) recall(now time.Time, subnets []*subnet) {
 	l.mended = l.store.times()
 	n := 0
 	var moved []ring.Entry
@@ -263,8 +268,12 @@ func (l *lan) recall(now time.Time) {
 			l.log.Error("lease in the ring skipped", "ring", l.store.place, "err", err)
 			continue
 		}
-		old, known := l.server.Table().Holder(b.ID)
-		if !l.server.Recall(now, b) {
+		s := holding(subnets, b.Addr)
+		if s == nil {
+			continue
+		}
+		old, known := s.server.Table().Holder(b.ID)
+		if !s.server.Recall(now, b) {
 			continue
 		}
 		if known && old.Addr != b.Addr {
@@ -279,11 +288,13 @@ func (l *lan) recall(now time.Time) {
 		}
 	}
 	for _, b := range l.store.loans(now) {
-		if l.cfg.Addr.Contains(b.Addr) {
-			l.server.Lent(now, b)
+		if s := holding(subnets, b.Addr); s != nil {
+			s.server.Lent(now, b)
 		}
 	}
-	l.server.BeWary(l.store.unknown(now))
+	for _, s := range subnets {
+		s.server.BeWary(l.store.unknown(now))
+	}
 	l.log.Info("leases recalled", "leases", n, "ring", l.store.place)
 }
 
@@ -295,37 +306,40 @@ func (l *lan) reconfigure(cfg lanConfig) error {
 	if old.Serve != cfg.Serve || old.OnWAN != cfg.OnWAN {
 		return errRestart
 	}
-	l.server.Reconfigure(l.serverConfig())
+	if added := l.divide(); len(added) > 0 {
+		l.recall(time.Now(), added)
+	}
 	return nil
 }
 
-func (l *lan) serverConfig() server.Config {
+func (l *lan) serverConfig(n lanConfig) server.Config {
 	cfg := server.Config{
-		Network:       l.cfg.Name,
-		Addr:          l.cfg.Addr,
-		Term:          l.cfg.LeaseTime,
-		Routers:       l.cfg.Gateways,
-		DNS:           l.cfg.DNS,
-		Domain:        l.cfg.Domain,
-		Options:       serverOptions(l.cfg.Clients.Options, l.cfg.Options),
-		Classes:       serverClasses(l.cfg.Clients.Classes),
-		Boots:         serverBoots(l.cfg.Clients.Boots),
-		Authoritative: l.cfg.Authoritative,
-		Probe:         l.cfg.Probe,
-		Sequential:    l.cfg.Sequential,
-		RapidCommit:   l.cfg.Clients.RapidCommit,
-		BOOTP:         l.cfg.BOOTP,
+		Network:       n.Name,
+		Addr:          n.Addr,
+		Carrier:       n.Carrier,
+		Term:          n.LeaseTime,
+		Routers:       n.Gateways,
+		DNS:           n.DNS,
+		Domain:        n.Domain,
+		Options:       serverOptions(n.Clients.Options, n.Options),
+		Classes:       serverClasses(n.Clients.Classes),
+		Boots:         serverBoots(n.Clients.Boots),
+		Authoritative: n.Authoritative,
+		Probe:         n.Probe,
+		Sequential:    n.Sequential,
+		RapidCommit:   n.Clients.RapidCommit,
+		BOOTP:         n.BOOTP,
 	}
-	if !l.cfg.StaticOnly {
-		cfg.First, cfg.Last = l.cfg.First, l.cfg.Last
+	if !n.StaticOnly {
+		cfg.First, cfg.Last = n.First, n.Last
 	}
-	if len(cfg.DNS) == 0 && !l.cfg.NoDNS {
+	if len(cfg.DNS) == 0 && !n.NoDNS {
 		cfg.DNS = l.upstream
 	}
-	if len(cfg.DNS) == 0 && l.cfg.AwaitDNS || l.cfg.MayMove {
+	if len(cfg.DNS) == 0 && n.AwaitDNS || l.cfg.MayMove {
 		cfg.Longest = untilDNS
 	}
-	for _, h := range l.cfg.Hosts {
+	for _, h := range n.Hosts {
 		cfg.Hosts = append(cfg.Hosts, serverHost(h))
 	}
 	return cfg
@@ -354,11 +368,11 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 		l.diary.note(now, dec, batch[i].Msg, func() string { return l.name(dec.Client, batch[i]) })
 		if dec.Lend != nil {
 			l.store.lend(now, *dec.Lend)
-			l.server.Lent(now, *dec.Lend)
+			holding(l.subnets, dec.Lend.Addr).server.Lent(now, *dec.Lend)
 		}
 		if dec.Bind != nil {
 			l.store.settle(*dec.Bind)
-			l.server.Bound(now, *dec.Bind)
+			holding(l.subnets, dec.Bind.Addr).server.Bound(now, *dec.Bind)
 		}
 		if dec.Reply != nil {
 			if err := l.conn.Send(*dec.Reply); err != nil {
@@ -367,7 +381,7 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 			}
 		}
 		l.say(level(dec.Why), dec.Why.String(), dec, batch[i])
-		if dec.Seek.IsValid() && l.seeking < askAtOnce {
+		if l.cfg.Addr.Contains(dec.Seek) && l.seeking < askAtOnce {
 			l.seeking++
 			l.probe(dec.Seek, true)
 		}
@@ -380,11 +394,13 @@ func (l *lan) decide(now time.Time, batch []dhcp.Datagram) []server.Decision {
 	decisions := make([]server.Decision, len(batch))
 	memory := l.store.memory(now)
 	for open := all(len(batch)); len(open) > 0; memory++ {
-		l.server.Remember(memory)
+		for _, s := range l.subnets {
+			s.server.Remember(memory)
+		}
 		var bind []int
 		var changes []ring.Entry
 		for _, i := range open {
-			decisions[i] = l.server.Handle(now, batch[i])
+			decisions[i] = l.about(batch[i]).server.Handle(now, batch[i])
 			if decisions[i].Bind != nil {
 				bind = append(bind, i)
 				changes = append(changes, entries(decisions[i])...)
@@ -425,7 +441,7 @@ func (l *lan) ask(now time.Time, a netip.Addr, q question) {
 // unprobed goes on with a message without the probe that it was to wait for, or
 // drops it: the client will ask again.
 func (l *lan) unprobed(now time.Time, a netip.Addr, q question) {
-	if !l.server.Unprobed(now, q.Datagram, a) {
+	if s := holding(l.subnets, a); s == nil || !s.server.Unprobed(now, q.Datagram, a) {
 		l.unasked++
 		l.diary.dropped(now, q.Msg, a, "the address could not be probed; too many were")
 	} else if !q.stale {
@@ -433,10 +449,17 @@ func (l *lan) unprobed(now time.Time, a netip.Addr, q question) {
 	}
 }
 
+// probe asks who uses an address. Behind a relay agent ARP reaches nobody: there
+// it is for the clients to find out.
 func (l *lan) probe(a netip.Addr, seek bool) {
 	device, from, asked := l.cfg.Device, l.cfg.Addr.Addr(), l.asked
+	here := l.cfg.Addr.Contains(a)
 	go func() {
 		r := answer{addr: a, seek: seek}
+		if !here {
+			asked <- r
+			return
+		}
 		if err := contain(func() error { r.user, r.err = l.os.probe(device, from, a); return nil }); err != nil {
 			r.err = err
 		}
@@ -455,11 +478,15 @@ func (l *lan) heard(now time.Time, r answer) {
 	}
 	q := l.asking[r.addr]
 	delete(l.asking, r.addr)
-	if r.err != nil {
+	s := holding(l.subnets, r.addr)
+	switch {
+	case s == nil: // it is served no more
+		return
+	case r.err != nil:
 		l.unprobed(now, r.addr, q)
 		return
 	}
-	if l.server.Probed(now, q.Datagram, r.addr, r.user) {
+	if s.server.Probed(now, q.Datagram, r.addr, r.user) {
 		l.inUse(now, r)
 		l.diary.conflict(now, q.Msg, r.addr, r.user)
 	}
@@ -473,7 +500,7 @@ func (l *lan) found(now time.Time, r answer) {
 	l.seeking--
 	switch {
 	case r.user != (dhcp.HWAddr{}):
-		l.server.Found(r.addr, r.user)
+		l.subnets[0].server.Found(r.addr, r.user)
 		l.inUse(now, r)
 	case r.err == nil:
 		l.log.Info("nobody answers for the declined address", "addr", r.addr)
@@ -482,7 +509,7 @@ func (l *lan) found(now time.Time, r answer) {
 
 func (l *lan) inUse(now time.Time, r answer) {
 	l.log.Warn("address is in use without a lease", "addr", r.addr, "by", r.user)
-	l.note(now, fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user))
+	l.note(now, holding(l.subnets, r.addr).cfg, fmt.Sprintf("%v is in use by %v without a lease", r.addr, r.user))
 }
 
 // entries is what a decision has to leave on flash: the binding first, so that
@@ -521,7 +548,7 @@ func (l *lan) keep(now time.Time, entries []ring.Entry) error {
 func level(why server.Reason) slog.Level {
 	switch why {
 	case server.Offer, server.Renewed, server.Informed, server.Probing, server.ChoseAnotherServer, server.Unknown,
-		server.NotARequest, server.NotForUs, server.OtherRelay, server.IgnoredHost, server.NoIdentity, server.NoAddress:
+		server.NotARequest, server.NotForUs, server.OtherRelay, server.AgentUnknown, server.IgnoredHost, server.NoIdentity, server.NoAddress:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
@@ -534,6 +561,10 @@ func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagr
 		return
 	}
 	attrs := []any{"client", dec.Client}
+	network := l.about(d).cfg
+	if network.Via != "" {
+		attrs = append(attrs, "relayed", network.Name)
+	}
 	name := l.name(dec.Client, d)
 	if name != "" {
 		attrs = append(attrs, "name", name)
@@ -552,14 +583,14 @@ func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagr
 	}
 	l.log.Log(context.Background(), at, what, append(attrs, more...)...)
 	if at >= slog.LevelInfo {
-		l.note(time.Now(), sentence(what, dec, name, more))
+		l.note(time.Now(), network, sentence(what, dec, name, more))
 	}
 }
 
 // note puts an event on the page. That it was in the LAN goes without saying.
-func (l *lan) note(now time.Time, text string) {
-	if l.cfg.Name != "lan" {
-		text = l.cfg.Name + ": " + text
+func (l *lan) note(now time.Time, network lanConfig, text string) {
+	if network.Name != "lan" {
+		text = network.Name + ": " + text
 	}
 	l.board.note(status.Event{At: now, Text: text})
 }
@@ -568,7 +599,7 @@ func (l *lan) note(now time.Time, text string) {
 // message says it.
 func (l *lan) name(id dhcp.ID, d dhcp.Datagram) string {
 	name := dhcp.ClientName(d.Msg)
-	if s, ok := l.server.Table().Holder(id); ok && name == "" {
+	if s, ok := l.about(d).server.Table().Holder(id); ok && name == "" {
 		return s.Name
 	}
 	return name
@@ -595,31 +626,36 @@ func (l *lan) publish() {
 	case !l.cfg.Serve:
 		trouble = "DHCP is switched off in the configuration"
 	}
-	view := l.view(trouble)
-	if l.conn != nil {
-		view.Lost = l.conn.Drops() + l.queue.lost.Load() + l.unasked
-	}
 	now := time.Now()
-	for s := range l.server.Table().All() {
-		if v, ok := leaseView(now, s); ok {
-			view.Leases = append(view.Leases, v)
+	var views []status.LAN
+	for _, n := range l.subnets {
+		v := view(n.cfg, trouble)
+		for s := range n.server.Table().All() {
+			if e, ok := leaseView(now, s); ok {
+				v.Leases = append(v.Leases, e)
+			}
 		}
+		views = append(views, v)
 	}
-	view.Devices = l.diary.devices(func(id dhcp.ID) netip.Addr { return l.has(now, id) })
+	if l.conn != nil {
+		views[0].Lost = l.conn.Drops() + l.queue.lost.Load() + l.unasked
+	}
+	views[0].Devices = l.diary.devices(func(id dhcp.ID) netip.Addr { return l.has(now, id) })
 	health := l.store.health(now)
 	l.board.publish(func(r *status.Report) {
-		showLAN(r, view)
+		showLANs(r, views)
 		r.Ring = health
 	})
 }
 
 // has returns the address that is a client's now.
 func (l *lan) has(now time.Time, id dhcp.ID) netip.Addr {
-	s, ok := l.server.Table().Holder(id)
-	if !ok || s.State != lease.Bound || !now.Before(s.Until) {
-		return netip.Addr{}
+	for _, n := range l.subnets {
+		if s, ok := n.server.Table().Holder(id); ok && s.State == lease.Bound && now.Before(s.Until) {
+			return s.Addr
+		}
 	}
-	return s.Addr
+	return netip.Addr{}
 }
 
 func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
@@ -647,11 +683,16 @@ func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {
 }
 
 func (l *lan) failed(why string) {
-	view := l.view(why)
-	l.board.publish(func(r *status.Report) { showLAN(r, view) })
+	var views []status.LAN
+	for _, n := range append([]lanConfig{l.cfg}, l.cfg.Relayed...) {
+		views = append(views, view(n, why))
+	}
+	l.board.publish(func(r *status.Report) { showLANs(r, views) })
 }
 
-// view is what the page shows of the network before any lease.
-func (l *lan) view(trouble string) status.LAN {
-	return status.LAN{Name: l.cfg.Name, Device: l.cfg.Device, Addr: l.cfg.Addr, MovedFrom: l.cfg.MovedFrom, First: l.cfg.First, Last: l.cfg.Last, Trouble: trouble}
+// view is what the page shows of a network before any lease.
+func view(n lanConfig, trouble string) status.LAN {
+	return status.LAN{
+		Name: n.Name, Device: n.Device, Via: n.Via, Addr: n.Addr, MovedFrom: n.MovedFrom, First: n.First, Last: n.Last, Trouble: trouble,
+	}
 }

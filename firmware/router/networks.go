@@ -18,17 +18,24 @@ type network struct {
 	cfg lanConfig // that the loop was given last
 }
 
-// lanParts are the parts of the configuration that are the networks'.
+// lanParts are the parts of the configuration that are the networks', each with
+// those behind its relay agents.
 func lanParts(cfg config.Config) []lanConfig {
 	var parts []lanConfig
 	for _, n := range cfg.Networks() {
-		parts = append(parts, lanConfig{
+		p := lanConfig{
 			LAN:      n,
 			Hosts:    cfg.Hosts,
 			Clients:  cfg.Clients,
 			OnWAN:    n.Device == cfg.WAN.Device && (cfg.WAN.Enabled || n.Name != cfg.LAN.Name),
 			AwaitDNS: len(n.DNS) == 0 && !n.NoDNS && cfg.WAN.Enabled && (cfg.WAN.PeerDNS || len(cfg.WAN.DNS) > 0),
-		})
+		}
+		if i := slices.IndexFunc(parts, func(q lanConfig) bool { return q.Name == n.Via }); i >= 0 {
+			p.Carrier = parts[i].Addr.Addr() // it may have moved
+			parts[i].Relayed = append(parts[i].Relayed, p)
+		} else {
+			parts = append(parts, p)
+		}
 	}
 	return parts
 }
@@ -142,21 +149,26 @@ func (s *spring[T]) leave(name string) {
 // arrange has the page show these networks, in this order.
 func (b *board) arrange(parts []lanConfig) {
 	b.publish(func(r *status.Report) {
-		views := make([]status.LAN, len(parts))
-		for i, p := range parts {
-			views[i] = status.LAN{Name: p.Name, Device: p.Device, Addr: p.Addr}
-			if j := slices.IndexFunc(r.LANs, func(l status.LAN) bool { return l.Name == p.Name }); j >= 0 {
-				views[i] = r.LANs[j]
+		var views []status.LAN
+		for _, p := range parts {
+			for _, n := range append([]lanConfig{p}, p.Relayed...) {
+				v := view(n, "")
+				if i := slices.IndexFunc(r.LANs, func(l status.LAN) bool { return l.Name == n.Name }); i >= 0 {
+					v = r.LANs[i]
+				}
+				views = append(views, v)
 			}
 		}
 		r.LANs = views
 	})
 }
 
-// showLAN replaces what the report has of a network, if it is still one.
-func showLAN(r *status.Report, view status.LAN) {
-	if i := slices.IndexFunc(r.LANs, func(l status.LAN) bool { return l.Name == view.Name }); i >= 0 {
-		r.LANs = slices.Clone(r.LANs)
-		r.LANs[i] = view
+// showLANs replaces what the report has of networks, as far as they still are.
+func showLANs(r *status.Report, views []status.LAN) {
+	r.LANs = slices.Clone(r.LANs)
+	for _, v := range views {
+		if i := slices.IndexFunc(r.LANs, func(l status.LAN) bool { return l.Name == v.Name }); i >= 0 {
+			r.LANs[i] = v
+		}
 	}
 }

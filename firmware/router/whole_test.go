@@ -74,7 +74,7 @@ func lanOn(nor *flashtest.NOR, now time.Time, cfg config.Config, hear sink, user
 		asking: map[netip.Addr]question{}, asked: make(chan answer, askAtOnce), diary: newDiary(),
 	}
 	l.cfg.AwaitDNS = false
-	l.server = server.New(l.serverConfig())
+	l.divide()
 	return l
 }
 
@@ -116,7 +116,7 @@ func (w *town) boot() {
 		return <-w.users
 	})
 	w.checkRing()
-	w.lan.recall(w.now)
+	w.lan.recall(w.now, w.lan.subnets)
 	w.fallIfCut()
 }
 

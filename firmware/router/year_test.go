@@ -40,7 +40,7 @@ func (v *village) boot() {
 	v.nor.Reboot()
 	nobody := func(netip.Addr) dhcp.HWAddr { return dhcp.HWAddr{} }
 	v.lan = lanOn(v.nor, v.now, config.Default(), func(d dhcp.Datagram) { v.answer = &d }, nobody)
-	v.lan.recall(v.now)
+	v.lan.recall(v.now, v.lan.subnets)
 }
 
 // says has the router answer a message, and returns the lease time that it
@@ -68,7 +68,7 @@ func (v *village) joins(g guest) bool {
 		return false
 	}
 	v.held[g.hw] = a
-	if !v.lan.server.Table().Keeps(a, dhcp.HardwareID(g.hw)) {
+	if !v.lan.subnets[0].server.Table().Keeps(a, dhcp.HardwareID(g.hw)) {
 		v.short++
 		return false
 	}

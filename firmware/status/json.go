@@ -26,7 +26,8 @@ type (
 	}
 	lanJSON struct {
 		Name         string       `json:"name"`
-		Device       string       `json:"device"`
+		Device       string       `json:"device"`     // "": behind relay agents
+		Via          *string      `json:"via"`        // the network by which those reach us
 		Address      *string      `json:"address"`    // with the length of the prefix
 		MovedFrom    *string      `json:"moved_from"` // where it is configured to be; null: where it is
 		First        *string      `json:"first"`
@@ -131,7 +132,7 @@ func JSON(r *Report, now time.Time) []byte {
 
 func newLANJSON(l LAN, now time.Time) lanJSON {
 	return lanJSON{
-		Name: l.Name, Device: l.Device, Address: text(l.Addr), MovedFrom: text(l.MovedFrom), First: text(l.First), Last: text(l.Last),
+		Name: l.Name, Device: l.Device, Via: orNull(l.Via), Address: text(l.Addr), MovedFrom: text(l.MovedFrom), First: text(l.First), Last: text(l.Last),
 		Trouble: orNull(l.Trouble), LostMessages: l.Lost,
 		Leases: list(l.Leases, func(e Lease) leaseJSON {
 			return leaseJSON{text(e.Addr), orNull(e.HW), orNull(e.Name), e.stateAt(now), left(e.Until, now), e.Heard}

@@ -216,12 +216,17 @@ func (p *page) lan(l LAN) {
 	p.raw("<h2>", title(l.Name), "</h2>\n")
 	p.trouble(l.Trouble)
 	p.raw("<dl>\n")
-	p.field("Bridge", cmp.Or(l.Device, "none"))
 	addr := orNone(l.Addr)
 	if l.MovedFrom.IsValid() {
 		addr += fmt.Sprintf(", moved from %v out of the provider's way", l.MovedFrom)
 	}
-	p.field("Address", addr)
+	if l.Via != "" {
+		p.field("Addresses", addr)
+		p.field("Relay agents", "on "+l.Via)
+	} else {
+		p.field("Bridge", cmp.Or(l.Device, "none"))
+		p.field("Address", addr)
+	}
 	if l.First.IsValid() {
 		p.field("Gives out", fmt.Sprintf("%v to %v", l.First, l.Last))
 	}

@@ -39,7 +39,8 @@ type Memory struct {
 // LAN is one of the networks of the serving side.
 type LAN struct {
 	Name        string // as configured: lan, guest
-	Device      string
+	Device      string // "" for one behind relay agents
+	Via         string // the network by which those reach us
 	Addr        netip.Prefix
 	MovedFrom   netip.Prefix // where it is configured to be, but in the provider's way; invalid: where it is
 	First, Last netip.Addr

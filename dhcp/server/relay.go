@@ -1,0 +1,111 @@
+package server
+
+import (
+	"maps"
+	"net/netip"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
+	"leasehold/dhcp"
+)
+
+// Link is an address on the link of the client where a relay agent forwarded its
+// message, in this order: that of the agent's link selection (RFC 3527), that of
+// a subnet selection (RFC 3011), that of the agent itself. It is invalid where
+// the message came directly.
+//
+// Both selections count only with an agent's address: without one, any client
+// could help itself from the pool of a network that it is not on.
+func Link(m *dhcpv4.DHCPv4) netip.Addr {
+	agent := dhcp.Addr(m.GatewayIPAddr)
+	if agent.IsUnspecified() {
+		return netip.Addr{}
+	}
+	if a, ok := agentAddr(m, dhcpv4.LinkSelectionSubOption); ok {
+		return a
+	}
+	if a, ok := netip.AddrFromSlice(m.Options.Get(dhcpv4.OptionSubnetSelection)); ok && a.Is4() {
+		return a
+	}
+	return agent
+}
+
+// vouched leaves out what only a relay agent may say where none has spoken. A
+// relay agent drops a message that has its option 82 and no agent's address (RFC
+// 3046, section 2.1), since anybody can have written that option. We drop the
+// option: switches that snoop on DHCP put it into the messages of honest clients.
+func vouched(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
+	if Link(m).IsValid() {
+		return m
+	}
+	for _, c := range []dhcpv4.OptionCode{dhcpv4.OptionRelayAgentInformation, dhcpv4.OptionSubnetSelection} {
+		if m.Options.Has(c) {
+			own := *m
+			own.Options = maps.Clone(m.Options)
+			own.Options.Del(dhcpv4.OptionRelayAgentInformation)
+			own.Options.Del(dhcpv4.OptionSubnetSelection)
+			return &own
+		}
+	}
+	return m
+}
+
+// echoed are the options that a reply has from the message that it answers.
+var echoed = []dhcpv4.OptionCode{
+	dhcpv4.OptionClientIdentifier, dhcpv4.OptionSubnetSelection, dhcpv4.OptionRelayAgentInformation,
+}
+
+// self is our own address, as clients reach us.
+func (s *Server) self() netip.Addr {
+	if s.cfg.Carrier.IsValid() {
+		return s.cfg.Carrier
+	}
+	return s.cfg.Addr.Addr()
+}
+
+// serverID is what we call ourselves to the client: the relay agent's address
+// where that one wants to hear renewals too (RFC 5107, section 4).
+func (s *Server) serverID(q query) netip.Addr {
+	if a, ok := agentAddr(q.Msg, dhcpv4.ServerIdentifierOverrideSubOption); ok {
+		return a
+	}
+	return s.self()
+}
+
+// isOurs reports whether a client that names a as its server means us.
+func (s *Server) isOurs(q query, a netip.Addr) bool { return a == s.serverID(q) || a == s.self() }
+
+func relayed(q query) bool { return !dhcp.Addr(q.Msg.GatewayIPAddr).IsUnspecified() }
+
+// learn remembers the relay agent of the clients' own network: it is their
+// router where nothing else is configured.
+func (s *Server) learn(q query) {
+	agent := dhcp.Addr(q.Msg.GatewayIPAddr)
+	if s.cfg.Carrier.IsValid() && s.cfg.Addr.Contains(agent) && agent != s.agent {
+		s.agent = agent
+		s.basics = basics(s.withAgent())
+	}
+}
+
+func (s *Server) withAgent() Config {
+	cfg := s.cfg
+	if len(cfg.Routers) == 0 && s.agent.IsValid() {
+		cfg.Routers = []netip.Addr{s.agent}
+	}
+	return cfg
+}
+
+// lacksRouter reports whether a client that renews past its relay agent could not
+// be told its router again, because nobody was forwarded since we started. It
+// would take it for gone. So it hears nothing, and soon asks through the agent.
+func (s *Server) lacksRouter(q query) bool {
+	c := s.choose(q)
+	return s.cfg.Carrier.IsValid() && !relayed(q) && c.index(optRouters, 0) < 0
+}
+
+// agentAddr returns an address that a relay agent has put into its option 82.
+func agentAddr(m *dhcpv4.DHCPv4, sub dhcpv4.OptionCode) (netip.Addr, bool) {
+	v, _ := inside(m.Options.Get(dhcpv4.OptionRelayAgentInformation), sub.Code())
+	a, ok := netip.AddrFromSlice(v)
+	return a, ok && a.Is4() && !a.IsUnspecified()
+}
