@@ -265,6 +265,34 @@ func TestSquatter(t *testing.T) {
 	}
 }
 
+// TestTightPool: three quarters of the pool are taken, and a laptop that has made
+// up its hardware address gets an hour at most; one with an address of its maker
+// gets all of the lease time.
+func TestTightPool(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\nconfig dhcp 'lan'\n\toption limit '20'\nconfig dnsmasq\n\toption noping '1'\n")
+	check(t, usedRing(s.ring()))
+	s.on()
+	s.says(s.proc, 0, "msg=serving")
+	ns, _, err := s.addLaptop("crowd", 1)
+	check(t, err)
+	crowd, err := newLoad(ns)
+	check(t, err)
+	for n := range uint32(15) {
+		check(t, crowd.exchange(n))
+	}
+	passer, resident := s.laptop("passer", 2, udhcpc{}), s.laptop("resident", 3, udhcpc{})
+	check(t, ip(resident.ns, "link set eth0 down", "link set eth0 address 00:1b:2c:00:03:03", "link set eth0 up"))
+	s.boot(passer)
+	if o := s.reports(passer, 0, "bound"); o.term > time.Hour || o.term < 2*time.Minute {
+		t.Errorf("who passes by gets %v; want two minutes to an hour", o.term)
+	}
+	s.boot(resident)
+	if o := s.reports(resident, 0, "bound"); o.term != 12*time.Hour {
+		t.Errorf("who has an address of its maker gets %v; want 12 h", o.term)
+	}
+}
+
 // TestPoolFull: who finds no address is told nothing, and its owner is told why.
 func TestPoolFull(t *testing.T) {
 	t.Parallel()

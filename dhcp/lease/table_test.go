@@ -225,6 +225,85 @@ func TestPickTakesTheLongestExpired(t *testing.T) {
 	c.picks(term+time.Minute, 1, "", "10.0.0.4")
 }
 
+// An offer that is not taken up does not make an address look used.
+func TestOfferLeavesTheAddressAsIdleAsItWas(t *testing.T) {
+	for _, end := range []func(c checked){
+		func(c checked) { c.Unhold(at(2*term), id(50)) },
+		func(c checked) {}, // it is just not taken
+	} {
+		c := full(t, "10.0.0.1", 4)
+		c.picks(2*term, 50, "", "10.0.0.1")
+		c.Hold(at(2*term), ip("10.0.0.1"), id(50), at(2*term+time.Minute))
+		c.picks(2*term, 51, "", "10.0.0.2")
+		end(c)
+		c.picks(2*term+time.Minute, 51, "", "10.0.0.1")
+	}
+}
+
+func TestPickTakesStrangersAddressesBeforeThoseOfRegulars(t *testing.T) {
+	c := full(t, "10.0.0.1", 4)
+	c.Bind(at(0), binding("10.0.0.1", 100))
+	c.Bind(at(regularAfter), binding("10.0.0.1", 100)) // it comes back
+	c.Release(at(regularAfter), ip("10.0.0.1"), id(100))
+	for _, want := range []string{"10.0.0.2", "10.0.0.3", "10.0.0.4", "10.0.0.1"} {
+		a, _ := c.Pick(at(3*term), id(1), netip.Addr{})
+		if a != ip(want) {
+			t.Errorf("Pick = %v; want %s", a, want)
+		}
+		c.Promise(at(3*term), a, id(int(number(a))), at(100*term))
+	}
+}
+
+func TestRegularIsWhoComesBackAfterADayOrAReboot(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		do   func(c checked)
+		want bool
+	}{
+		{"bound once", func(c checked) {}, false},
+		{"renewed the same day", func(c checked) { c.Bind(at(regularAfter-1), binding("10.0.0.1", 1)) }, false},
+		{"renewed after a day", func(c checked) { c.Bind(at(regularAfter), binding("10.0.0.1", 1)) }, true},
+		{"lent after a day", func(c checked) { c.Lend(at(regularAfter), loan("10.0.0.1", 1)) }, true},
+		{"moved after a day", func(c checked) { c.Bind(at(regularAfter), binding("10.0.0.2", 1)) }, true},
+		{"its address is another's", func(c checked) { c.Bind(at(2*term), binding("10.0.0.1", 2)) }, false},
+		{"recalled", func(c checked) { *c.Table = *NewTable(c.pool); c.Recall(at(0), binding("10.0.0.1", 1)) }, false},
+		{"recalled and heard", func(c checked) {
+			*c.Table = *NewTable(c.pool)
+			c.Recall(at(0), binding("10.0.0.1", 1))
+			c.Bind(at(0), binding("10.0.0.1", 1))
+		}, true},
+		{"recalled, over, and another's", func(c checked) { c.Recall(at(0), binding("10.0.0.1", 2)); c.Bind(at(term), binding("10.0.0.1", 1)) }, false},
+	} {
+		c := newTable(t, pool("10.0.0.1", "10.0.0.9"))
+		c.Bind(at(0), binding("10.0.0.1", 1))
+		test.do(c)
+		if got := c.Regular(id(1)); got != test.want {
+			t.Errorf("%s: Regular = %v; want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestUserOfManyAddressesIsEverywhere(t *testing.T) {
+	c := newTable(t, pool("10.0.0.1", "10.0.0.40"))
+	for n := 1; n <= 10; n++ {
+		if c.Everywhere(hw(7)) {
+			t.Fatalf("everywhere with %d addresses of 40", n-1)
+		}
+		c.Seize(at(0), ip(fmt.Sprintf("10.0.0.%d", n)), id(1), hw(7), at(time.Hour))
+	}
+	if !c.Everywhere(hw(7)) || c.Everywhere(hw(8)) {
+		t.Errorf("Everywhere = %v, %v; want it of the one with a quarter of the pool", c.Everywhere(hw(7)), c.Everywhere(hw(8)))
+	}
+	c.Yield(ip("10.0.0.1"), hw(8))
+	if c.Free(at(0), ip("10.0.0.1"), id(1)) {
+		t.Error("an address is yielded to who does not use it")
+	}
+	c.Yield(ip("10.0.0.1"), hw(7))
+	if !c.Free(at(0), ip("10.0.0.1"), id(1)) || c.Everywhere(hw(7)) || c.Suspect(ip("10.0.0.1")) {
+		t.Error("an address is not yielded to who uses it")
+	}
+}
+
 func TestPickFromAFullPool(t *testing.T) {
 	c := full(t, "10.0.0.1", 4)
 	c.picks(time.Minute, 1, "", "")
