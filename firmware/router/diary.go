@@ -50,13 +50,13 @@ func (d *diary) note(now time.Time, dec server.Decision, m *dhcpv4.DHCPv4, name 
 
 // conflict enters that somebody else answered for the address that a device was
 // to have.
-func (d *diary) conflict(now time.Time, m *dhcpv4.DHCPv4, a netip.Addr, user dhcp.HWAddr) {
-	d.enter(now, dhcp.ClientID(m), m, dhcpv4.MessageTypeNone, a, fmt.Sprintf("probe: in use by %v", user), noName)
+func (d *diary) conflict(now time.Time, id dhcp.ID, m *dhcpv4.DHCPv4, a netip.Addr, user dhcp.HWAddr) {
+	d.enter(now, id, m, dhcpv4.MessageTypeNone, a, fmt.Sprintf("probe: in use by %v", user), noName)
 }
 
 // dropped enters that a message was left unanswered for want of a probe.
-func (d *diary) dropped(now time.Time, m *dhcpv4.DHCPv4, a netip.Addr, why string) {
-	d.enter(now, dhcp.ClientID(m), m, dhcpv4.MessageTypeNone, a, why, noName)
+func (d *diary) dropped(now time.Time, id dhcp.ID, m *dhcpv4.DHCPv4, a netip.Addr, why string) {
+	d.enter(now, id, m, dhcpv4.MessageTypeNone, a, why, noName)
 }
 
 func noName() string { return "" }

@@ -363,7 +363,7 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 		if dec.Probe.IsValid() && tries < mostTries {
 			l.ask(now, dec.Probe, question{Datagram: batch[i], tries: tries + 1})
 		} else if dec.Probe.IsValid() {
-			l.diary.dropped(now, batch[i].Msg, dec.Probe, "probe: every address that was tried is in use")
+			l.diary.dropped(now, dec.Client, batch[i].Msg, dec.Probe, "probe: every address that was tried is in use")
 		}
 		l.diary.note(now, dec, batch[i].Msg, func() string { return l.name(dec.Client, batch[i]) })
 		if dec.Lend != nil {
@@ -443,7 +443,7 @@ func (l *lan) ask(now time.Time, a netip.Addr, q question) {
 func (l *lan) unprobed(now time.Time, a netip.Addr, q question) {
 	if s := holding(l.subnets, a); s == nil || !s.server.Unprobed(now, q.Datagram, a) {
 		l.unasked++
-		l.diary.dropped(now, q.Msg, a, "the address could not be probed; too many were")
+		l.diary.dropped(now, l.server.Identity(q.Msg), q.Msg, a, "the address could not be probed; too many were")
 	} else if !q.stale {
 		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
 	}
@@ -488,7 +488,7 @@ func (l *lan) heard(now time.Time, r answer) {
 	}
 	if s.server.Probed(now, q.Datagram, r.addr, r.user) {
 		l.inUse(now, r)
-		l.diary.conflict(now, q.Msg, r.addr, r.user)
+		l.diary.conflict(now, l.server.Identity(q.Msg), q.Msg, r.addr, r.user)
 	}
 	if !q.stale {
 		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
