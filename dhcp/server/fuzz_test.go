@@ -35,7 +35,8 @@ func FuzzHandle(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second []byte, from uint32) {
 		h := newHouse(t, pool("192.168.1.148", "192.168.1.151"), hosts(
 			Host{HW: []dhcp.HWAddr{hw(1)}, Addr: ip("192.168.1.149"), Term: time.Hour},
-			Host{HW: []dhcp.HWAddr{hw(2)}, Ignore: true}))
+			Host{HW: []dhcp.HWAddr{hw(2)}, Ignore: true}),
+			func(c *Config) { c.Probe, c.Sequential = from&8 != 0, from&16 != 0 })
 		h.Remember(Memory(from % 3))
 		for range 2 {
 			for _, b := range [][]byte{first, second} {
