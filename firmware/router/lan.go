@@ -41,8 +41,7 @@ type lan struct {
 	asked    chan answer
 	unasked  uint64 // messages that found no room among them
 	seeking  int    // probes for which no message waits
-	diary    *diary
-	mended   int // how often the ring was mended, as far as we have seen to it
+	mended   int    // how often the ring was mended, as far as we have seen to it
 }
 
 // A question is a message that waits, after so many probes for it before.
@@ -109,7 +108,6 @@ func (l *lan) run(ctx context.Context) error {
 	l.subnets = nil
 	l.divide()
 	l.asking, l.asked, l.seeking = map[netip.Addr]question{}, make(chan answer, 2*askAtOnce), 0
-	l.diary = newDiary()
 	l.recall(time.Now(), l.subnets)
 	if !l.cfg.Serve {
 		return l.idle(ctx)
@@ -360,12 +358,13 @@ func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
 // handleAfter is handle after so many probes for these messages.
 func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 	for i, dec := range l.decide(now, batch) {
+		diary := l.about(batch[i]).diary
 		if dec.Probe.IsValid() && tries < mostTries {
 			l.ask(now, dec.Probe, question{Datagram: batch[i], tries: tries + 1})
 		} else if dec.Probe.IsValid() {
-			l.diary.dropped(now, dec.Client, batch[i].Msg, dec.Probe, "probe: every address that was tried is in use")
+			diary.dropped(now, dec.Client, batch[i].Msg, dec.Probe, "probe: every address that was tried is in use")
 		}
-		l.diary.note(now, dec, batch[i].Msg, func() string { return l.name(dec.Client, batch[i]) })
+		diary.note(now, dec, batch[i].Msg, func() string { return l.name(dec.Client, batch[i]) })
 		if dec.Lend != nil {
 			l.store.lend(now, *dec.Lend)
 			holding(l.subnets, dec.Lend.Addr).server.Lent(now, *dec.Lend)
@@ -441,9 +440,13 @@ func (l *lan) ask(now time.Time, a netip.Addr, q question) {
 // unprobed goes on with a message without the probe that it was to wait for, or
 // drops it: the client will ask again.
 func (l *lan) unprobed(now time.Time, a netip.Addr, q question) {
-	if s := holding(l.subnets, a); s == nil || !s.server.Unprobed(now, q.Datagram, a) {
+	s := holding(l.subnets, a)
+	if s == nil {
+		return // it is served no more
+	}
+	if !s.server.Unprobed(now, q.Datagram, a) {
 		l.unasked++
-		l.diary.dropped(now, l.server.Identity(q.Msg), q.Msg, a, "the address could not be probed; too many were")
+		s.diary.dropped(now, s.server.Identity(q.Msg), q.Msg, a, "the address could not be probed; too many were")
 	} else if !q.stale {
 		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
 	}
@@ -488,7 +491,7 @@ func (l *lan) heard(now time.Time, r answer) {
 	}
 	if s.server.Probed(now, q.Datagram, r.addr, r.user) {
 		l.inUse(now, r)
-		l.diary.conflict(now, l.server.Identity(q.Msg), q.Msg, r.addr, r.user)
+		s.diary.conflict(now, s.server.Identity(q.Msg), q.Msg, r.addr, r.user)
 	}
 	if !q.stale {
 		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
@@ -635,27 +638,17 @@ func (l *lan) publish() {
 				v.Leases = append(v.Leases, e)
 			}
 		}
+		v.Devices = n.diary.devices(func(id dhcp.ID) netip.Addr { return n.has(now, id) })
 		views = append(views, v)
 	}
 	if l.conn != nil {
 		views[0].Lost = l.conn.Drops() + l.queue.lost.Load() + l.unasked
 	}
-	views[0].Devices = l.diary.devices(func(id dhcp.ID) netip.Addr { return l.has(now, id) })
 	health := l.store.health(now)
 	l.board.publish(func(r *status.Report) {
 		showLANs(r, views)
 		r.Ring = health
 	})
-}
-
-// has returns the address that is a client's now.
-func (l *lan) has(now time.Time, id dhcp.ID) netip.Addr {
-	for _, n := range l.subnets {
-		if s, ok := n.server.Table().Holder(id); ok && s.State == lease.Bound && now.Before(s.Until) {
-			return s.Addr
-		}
-	}
-	return netip.Addr{}
 }
 
 func leaseView(now time.Time, s lease.Slot) (status.Lease, bool) {

@@ -3,8 +3,10 @@ package router
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"leasehold/dhcp"
+	"leasehold/dhcp/lease"
 	"leasehold/dhcp/server"
 )
 
@@ -13,6 +15,16 @@ import (
 type subnet struct {
 	cfg    lanConfig
 	server *server.Server
+	diary  *diary
+}
+
+// has returns the address that is a client's now.
+func (n *subnet) has(now time.Time, id dhcp.ID) netip.Addr {
+	s, ok := n.server.Table().Holder(id)
+	if !ok || s.State != lease.Bound || !now.Before(s.Until) {
+		return netip.Addr{}
+	}
+	return s.Addr
 }
 
 // divide makes the subnets what the configuration says. What is there stays, with
@@ -28,7 +40,7 @@ func (l *lan) divide() (added []*subnet) {
 			l.subnets = append(l.subnets, was[i])
 			continue
 		}
-		s := &subnet{cfg, server.New(l.serverConfig(cfg))}
+		s := &subnet{cfg, server.New(l.serverConfig(cfg)), newDiary()}
 		l.subnets = append(l.subnets, s)
 		added = append(added, s)
 	}

@@ -71,7 +71,7 @@ func lanOn(nor *flashtest.NOR, now time.Time, cfg config.Config, hear sink, user
 	l := &lan{
 		log: slog.New(slog.DiscardHandler), board: newBoard(status.Report{}), cfg: lanParts(cfg)[0], conn: hear, os: os,
 		store:  openStore(now, os, cfg),
-		asking: map[netip.Addr]question{}, asked: make(chan answer, askAtOnce), diary: newDiary(),
+		asking: map[netip.Addr]question{}, asked: make(chan answer, askAtOnce),
 	}
 	l.cfg.AwaitDNS = false
 	l.divide()
