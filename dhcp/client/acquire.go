@@ -47,6 +47,12 @@ const (
 	// after a NAK is doubled while they follow each other.
 	nakWait    = time.Second
 	nakWaitMax = 30 * time.Minute
+
+	// So would one that grants what it then does not extend; but there some time
+	// of use is gained by each round. A lease that was held for longer than
+	// nakForgotten was no part of such a loop.
+	nakHeldMax   = time.Minute
+	nakForgotten = 2 * time.Minute
 )
 
 // backoff is how long to wait for an answer to the message that was sent for
@@ -324,11 +330,18 @@ func unusable(a answer, err error) Step {
 // refused takes a NAK that we believe. Nothing that it refers to is ours any
 // more.
 func (m *Machine) refused(now time.Time, a answer) Step {
+	most := nakWaitMax
+	if m.held != nil {
+		most = nakHeldMax
+		if now.Sub(m.since) >= nakForgotten {
+			m.acq.naks = 0
+		}
+	}
 	s := m.drop()
 	m.last.Addr = netip.Addr{}
 	m.acq.discovers = 0
 	m.acq.naks++
-	wait := doubled(nakWait+m.upTo(nakWait), m.acq.naks, nakWaitMax)
+	wait := doubled(nakWait+m.upTo(nakWait), m.acq.naks, most)
 	m.state = waiting{as: Init, until: now.Add(wait)}
 	s.Why = Event{Reason: Refused, Server: a.server, For: wait, Detail: printable(a.msg.Message())}
 	return s

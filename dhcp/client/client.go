@@ -68,8 +68,9 @@ type Machine struct {
 	rnd *rand.Rand
 
 	state state
-	held  *Lease // of a server, and installed; nil: none
-	last  Last   // asked for first; that of held, while there is one
+	held  *Lease    // of a server, and installed; nil: none
+	since time.Time // when its address was installed
+	last  Last      // asked for first; that of held, while there is one
 	acq   acquisition
 	alone alone
 	claim claim
@@ -143,6 +144,7 @@ func (m *Machine) Probed(now time.Time, a netip.Addr, inUse bool) Step {
 		return m.done(now, m.decline(now, p.lease))
 	}
 	s := m.bind(now, p.lease)
+	m.since = now
 	m.announce(now)
 	s.Why = Event{Reason: Leased, Addr: a, Server: p.lease.Server, For: p.lease.Term}
 	return m.done(now, s)

@@ -10,8 +10,8 @@ import (
 // bind installs l, which is known to be free or in use by us already.
 func (m *Machine) bind(now time.Time, l *Lease) Step {
 	m.held, m.last = l, l.Last()
-	// Who was driven off an address may be so again.
-	m.acq = acquisition{conflicts: m.acq.conflicts}
+	// Who was driven off an address, or refused, may be so again.
+	m.acq = acquisition{conflicts: m.acq.conflicts, naks: m.acq.naks}
 	s := m.hold(now)
 	s.Lease = l
 	return s
@@ -122,7 +122,7 @@ func (m *Machine) extended(now, sent time.Time, a answer) Step {
 	if l.Addr.Addr() != m.held.Addr.Addr() {
 		return m.probe(now, l)
 	}
-	m.acq.conflicts = 0
+	m.acq = acquisition{}
 	s := m.bind(now, l)
 	s.Why = Event{Reason: Extended, Addr: l.Addr.Addr(), Server: l.Server, For: l.Term}
 	return s

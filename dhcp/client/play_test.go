@@ -35,6 +35,7 @@ type player struct {
 	done  []string       // not yet said by the test
 	sent  *dhcp.Datagram // latest
 	why   Event          // latest notable
+	taken bool           // what a probe of replies finds
 	alone bool           // link-local addresses are part of the story
 	said  []string       // "192.0.2.7 announced at 0s"
 }
