@@ -195,7 +195,7 @@ func (w *wan) release(ctx context.Context, wake *time.Timer) {
 	if err := w.carry(ctx, w.machine.Release(time.Now()), wake); err != nil {
 		w.log.Error("not released", "err", err)
 	}
-	if l != nil {
+	if l != nil && !l.LinkLocal {
 		w.remember(client.Last{Addr: l.Addr.Addr()})
 	}
 }

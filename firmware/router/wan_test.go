@@ -527,6 +527,23 @@ func TestGuardThatBreaksIsStartedAgain(t *testing.T) {
 	})
 }
 
+// What nobody granted is neither given back nor remembered.
+func TestLinkLocalAddressIsNotReleased(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.connect(time.Hour)
+		p.silent = true
+		h.cfg.WAN.Release = true
+		h.boot()
+		h.awaits("link-local address taken")
+		wear := h.flash.wear()
+		p.listened()
+		h.powerOff()
+		if got, n := p.listened(), h.flash.wear()-wear; len(got) > 0 || n > 0 {
+			t.Errorf("at the end the provider heard %q, and %d octets were programmed; want nothing", got, n)
+		}
+	})
+}
+
 func TestWithoutAServerThePortHasALinkLocalAddress(t *testing.T) {
 	live(t, func(h *house) {
 		p := h.connect(time.Hour)
