@@ -144,7 +144,13 @@ func (s *street) on() {
 // says waits for a line.
 func (s *street) says(p *process, mark int, pattern string) []string {
 	s.Helper()
-	ctx, cancel := within(s.Context(), patience)
+	return s.saysIn(patience, p, mark, pattern)
+}
+
+// saysIn waits for a line that may take longer.
+func (s *street) saysIn(d time.Duration, p *process, mark int, pattern string) []string {
+	s.Helper()
+	ctx, cancel := within(s.Context(), d)
 	defer cancel()
 	m, err := p.await(ctx, mark, pattern)
 	if err != nil {

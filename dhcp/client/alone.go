@@ -93,6 +93,10 @@ func (m *Machine) seek(now time.Time, s *Step) {
 	if a.due.IsZero() || now.Before(a.due) || m.held != nil {
 		return
 	}
+	if a.clean < probeNum && s.Probe.IsValid() { // of what was granted: that comes first
+		a.due = now.Add(time.Second)
+		return
+	}
 	if a.clean < probeNum {
 		s.Probe = a.addr
 		a.asked, a.due = now, now.Add(probePatience) // it may be lost
