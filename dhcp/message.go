@@ -15,7 +15,7 @@ const (
 
 	snameOff, fileOff, cookieOff = 44, 108, 236
 
-	optPad, optOverload, optEnd = 0, 52, 255
+	optPad, optMask, optRouters, optOverload, optEnd = 0, 1, 3, 52, 255
 )
 
 // DefaultLimit is the longest DHCP message that every client takes: an IP
@@ -115,8 +115,9 @@ func readOptions(o dhcpv4.Options, b []byte) {
 // Encode writes m with its options in the order that clients expect: message
 // type, server identifier and lease time first, then what the reader asked for
 // in its order (RFC 2132, section 9.8: "MUST try to insert the requested
-// options in the order requested by the client"), then the rest, the client
-// identifier, and the relay's information last (RFC 3046, section 2.2).
+// options in the order requested by the client"), but the mask before the
+// routers, then the rest, the client identifier, and the relay's information
+// last (RFC 3046, section 2.2).
 //
 // What does not fit into limit octets goes into the file field and then into
 // sname, if m leaves those empty ("If the options in a DHCP message extend into
@@ -234,6 +235,9 @@ func optionOrder(o dhcpv4.Options, asked dhcpv4.OptionCodeList) []uint8 {
 		add(c)
 	}
 	for _, c := range asked {
+		if c.Code() == optRouters {
+			add(optMask) // "the subnet mask option MUST be first": RFC 2132, section 3.3
+		}
 		if !slices.Contains(last, c.Code()) {
 			add(c.Code())
 		}

@@ -318,11 +318,12 @@ func TestEncodeOrder(t *testing.T) {
 		want  []byte
 	}{
 		{"nothing asked for", nil, 0, nil, []byte{53, 54, 51, 1, 3, 6, 15, 58, 59, 80, 61, 82}},
-		{"in the order asked for", codes(15, 6, 3, 1), 0, nil, []byte{53, 54, 51, 15, 6, 3, 1, 58, 59, 80, 61, 82}},
+		{"in the order asked for", codes(15, 6, 1, 3), 0, nil, []byte{53, 54, 51, 15, 6, 1, 3, 58, 59, 80, 61, 82}},
+		{"the mask before the routers", codes(15, 3, 6, 1), 0, nil, []byte{53, 54, 51, 15, 1, 3, 6, 58, 59, 80, 61, 82}},
 		{"what is asked for twice comes once", codes(6, 1, 6), 0, nil, []byte{53, 54, 51, 6, 1, 3, 15, 58, 59, 80, 61, 82}},
 		{"what is not there is not sent", codes(42, 119, 0, 255), 0, nil, []byte{53, 54, 51, 1, 3, 6, 15, 58, 59, 80, 61, 82}},
 		{"no Pad or End among them", codes(255, 0), 0, func(m *dhcpv4.DHCPv4) { m.Options[0], m.Options[255] = []byte{1}, []byte{1} }, []byte{53, 54, 51, 1, 3, 6, 15, 58, 59, 80, 61, 82}},
-		{"the first stay first and the last last", codes(82, 61, 51, 53, 3), 0, nil, []byte{53, 54, 51, 3, 1, 6, 15, 58, 59, 80, 61, 82}},
+		{"the first stay first and the last last", codes(82, 61, 51, 53, 3), 0, nil, []byte{53, 54, 51, 1, 3, 6, 15, 58, 59, 80, 61, 82}},
 		{"what does not fit is left out", nil, 0, long(43, 300), []byte{53, 54, 51, 1, 3, 6, 15, 58, 59, 80, 61, 82}},
 		{"what fits a larger reader is sent", nil, 1000, long(43, 300), []byte{53, 54, 51, 1, 3, 6, 15, 43, 43, 58, 59, 80, 61, 82}},
 		{"no reader takes less than the usual", nil, 250, nil, []byte{53, 54, 51, 1, 3, 6, 15, 58, 59, 80, 61, 82}},

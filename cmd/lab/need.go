@@ -41,6 +41,8 @@ var (
 		{"ubinize", "", []string{"mtd-utils"}},
 		{"cpio", "", []string{"cpio"}},
 		{"binwalk", "", []string{"binwalk"}},
+		{"bootpc", "", []string{"bootpc"}},
+		{"networkctl", "/lib/systemd/systemd-networkd", []string{"systemd"}},
 	}
 	qemuTools = []tool{
 		{"qemu-system-arm", "", []string{"qemu-system-arm"}},

@@ -203,7 +203,7 @@ func TestReplyHasTheOrderThatWasAskedFor(t *testing.T) {
 	for b := wire[240:]; b[0] != 255; b = b[2+int(b[1]):] {
 		got = append(got, b[0])
 	}
-	if want := []byte{53, 54, 51, 15, 6, 3, 1, 28, 58, 59, 61}; !bytes.Equal(got, want) {
+	if want := []byte{53, 54, 51, 15, 6, 1, 3, 28, 58, 59, 61}; !bytes.Equal(got, want) {
 		t.Errorf("options %v; want %v", got, want)
 	}
 }

@@ -249,6 +249,9 @@ func (k kind) value(s string) (v []byte, addrs bool, err error) {
 		if k == pairs && len(v)%8 != 0 && err == nil {
 			err = fmt.Errorf("%s: addresses come in pairs here", show(s))
 		}
+		if k == pairs && err == nil {
+			err = noDefault(v)
+		}
 		return v, true, err
 	case text:
 		return []byte(unquote(s)), false, nil
@@ -323,6 +326,17 @@ func addrList(s string) (v []byte, err error) {
 		v = append(v, a.AsSlice()...)
 	}
 	return v, nil
+}
+
+// noDefault refuses 0.0.0.0 as the first of a pair: "The default route (0.0.0.0)
+// is an illegal destination for a static route." RFC 2132, section 5.8.
+func noDefault(pairs []byte) error {
+	for pair := range slices.Chunk(pairs, 8) {
+		if binary.BigEndian.Uint32(pair) == 0 {
+			return errors.New("0.0.0.0 cannot be the first of two addresses here; option 3 or 121 has the default route")
+		}
+	}
+	return nil
 }
 
 // numbers reads at most so many numbers of size octets each. A negative one is

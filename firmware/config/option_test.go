@@ -112,6 +112,7 @@ func TestDHCPOptionThatIsNone(t *testing.T) {
 		{"42,ntp.example", "'ntp.example' is no IPv4 address"},
 		{"42,2001:db8::1", "'2001:db8::1' is no IPv4 address"},
 		{"33,10.0.0.1", "'10.0.0.1': addresses come in pairs here"},
+		{"33,0.0.0.0,10.0.0.1", "0.0.0.0 cannot be the first of two"},
 		{"26,70000", "'70000' is no number of 2 octets"},
 		{"26,1,2", "'1,2' is no number of 2 octets"},
 		{"23,x", "'x' is no number of 1 octets"},
