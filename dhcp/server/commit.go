@@ -39,7 +39,7 @@ func (s *Server) bootp(now time.Time, q query) Decision {
 		return Decision{Probe: a, Why: Probing, Addr: a}
 	}
 	d := s.acknowledge(now, q, a, Bound)
-	for _, code := range []uint8{optType, optServer, optTime, optT1, optT2} {
+	for _, code := range []uint8{optType, optServer, optTime, optT1, optT2, optClientID} {
 		delete(d.Reply.Msg.Options, code)
 	}
 	d.Reply.Msg.ClientIPAddr = q.Msg.ClientIPAddr

@@ -20,6 +20,8 @@ func FuzzHandle(f *testing.F) {
 		release(1, "192.168.1.150"),
 		decline(1, "192.168.1.150"),
 		inform(1, "192.168.1.50"),
+		discover(3, option(60, []byte("PXEClient")...), option(97, 0, 1), option(80), option(81, 4, 0, 0, 1, 'x', 0)),
+		discover(4, option(61, 0xff, 0, 0, 0, 1, 0, 3), option(12, 'x')),
 	} {
 		b := dhcp.Encode(d.Msg, nil, 1500)
 		f.Add(b, b, uint32(1))
@@ -35,8 +37,17 @@ func FuzzHandle(f *testing.F) {
 	f.Fuzz(func(t *testing.T, first, second []byte, from uint32) {
 		h := newHouse(t, pool("192.168.1.148", "192.168.1.151"), hosts(
 			Host{HW: []dhcp.HWAddr{hw(1)}, Addr: ip("192.168.1.149"), Term: time.Hour},
-			Host{HW: []dhcp.HWAddr{hw(2)}, Ignore: true}),
-			func(c *Config) { c.Probe, c.Sequential = from&8 != 0, from&16 != 0 })
+			Host{HW: []dhcp.HWAddr{hw(2)}, Ignore: true},
+			Host{ByName: true, Name: "x", Addr: ip("192.168.1.20"), Tags: []string{"x"}},
+			Host{DUIDs: [][]byte{{0, 3}}, Circuits: [][]byte{{1}}, Options: []Option{{Code: 3}}}),
+			classes(Class{Tag: "pxe", Code: 60, Value: []byte("PXE"), Part: true}, Class{Tag: "relay", Code: 82, Sub: 1}),
+			boots(Boot{Tags: []string{"pxe"}, File: "f", ServerName: "s", Server: ip("192.168.1.5")}),
+			options(tagged(Option{Code: 121, Value: []byte{8, 10, 0, 0, 0, 0}}, "!x"), Option{Vendor: "PXE", Code: 43, Sub: 6, Value: []byte{8}},
+				Option{Code: 67, Value: make([]byte, 200), Force: true}, Option{Code: 42, Value: make([]byte, 8), Addrs: true}),
+			func(c *Config) {
+				c.Probe, c.Sequential = from&8 != 0, from&16 != 0
+				c.RapidCommit, c.BOOTP = from&32 != 0, from&64 != 0
+			})
 		h.Remember(Memory(from % 3))
 		for range 2 {
 			for _, b := range [][]byte{first, second} {

@@ -45,6 +45,7 @@ const (
 	optServer       = 54
 	optT1           = 58
 	optT2           = 59
+	optClientID     = 61
 	optTFTPServer   = 66
 	optBootFile     = 67
 	optRapidCommit  = 80

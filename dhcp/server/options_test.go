@@ -80,9 +80,12 @@ func TestVendorOptions(t *testing.T) {
 	h := newHouse(t, options(
 		Option{Vendor: "MSFT", Code: 43, Sub: 1, Value: []byte{0, 0, 0, 2}},
 		Option{Vendor: "MSFT", Code: 43, Sub: 2, Value: []byte{0, 0, 0, 1}},
-		text(43, "raw")))
+		Option{Code: 43, Value: append(make([]byte, 0, 64), "raw"...)},
+		Option{Vendor: "acme", Code: 43, Sub: 3, Value: []byte{9}}))
 	windows := option(60, []byte("MSFT 5.0")...)
-	h.hears(discover(1, windows, asksFor(43))).has(43, append([]byte("raw"), 1, 4, 0, 0, 0, 2, 2, 4, 0, 0, 0, 1)...)
+	a := h.hears(discover(1, windows, asksFor(43)))
+	h.hears(discover(2, option(60, []byte("acme")...), asksFor(43))).has(43, append([]byte("raw"), 3, 1, 9)...)
+	a.has(43, append([]byte("raw"), 1, 4, 0, 0, 0, 2, 2, 4, 0, 0, 0, 1)...)
 	h.hears(discover(1, asksFor(43))).has(43, []byte("raw")...)
 	h.hears(discover(1, windows, asksFor(3))).lacks(43)
 	if v := string(h.cfg.Options[2].Value); v != "raw" {
@@ -336,6 +339,14 @@ func TestHostIsKnownAtItsRenewal(t *testing.T) {
 	h.hears(renewing(3, "192.168.1.24")).acks("192.168.1.24", Renewed)
 	h.hears(rebooting(3, "192.168.1.24")).acks("192.168.1.24", Rebooted)
 	h.hears(renewing(4, "192.168.1.24")).naks(ReservedForAnother)
+}
+
+// Who has an address that was then reserved for another card is not that one.
+func TestHolderOfAReservedAddressIsNotItsHost(t *testing.T) {
+	h := newHouse(t)
+	h.binds(1, "192.168.1.150")
+	h.change(hosts(Host{HW: []dhcp.HWAddr{hw(2)}, Addr: ip("192.168.1.150")}, Host{ByName: true, Name: "tv"}))
+	h.hears(renewing(1, "192.168.1.150")).naks(ReservedForAnother)
 }
 
 func TestHostThatHearsBroadcastOnly(t *testing.T) {
