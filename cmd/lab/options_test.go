@@ -280,6 +280,9 @@ config host
 	option ip '192.168.1.31'
 	list dhcp_option '6,192.0.2.5'
 config host
+	option duid '000300010200000000bb'
+	option ip '192.168.1.33'
+config host
 	option mac '02:00:5e:00:03:03'
 	option ip 'ignore'
 `)
@@ -296,6 +299,7 @@ config host
 	ipxe.lacks(t, "iPXE", "siaddr")
 	s.once(l, "-C", "-x", "hostname:tv", "-O", "42").want(t, "tv", "ip", "192.168.1.32", "dns", "192.0.2.3")
 	s.once(l, "-C", "-x", "0x3d:00616263").want(t, "a host by its identifier", "ip", "192.168.1.31", "dns", "192.0.2.5")
+	s.once(l, "-C", "-x", "0x3d:ff00000007000300010200000000bb").want(t, "a host by its DUID", "ip", "192.168.1.33")
 	phone := s.laptop("ben", 2, udhcpc{})
 	s.once(phone).want(t, "a phone", "dns", "192.0.2.4")
 	ignored := s.laptop("cara", 3, udhcpc{})

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
 	"leasehold/dhcp"
 	"leasehold/dhcp/lease"
 	"leasehold/dhcp/server"
@@ -575,7 +577,7 @@ func (l *lan) say(at slog.Level, what string, dec server.Decision, d dhcp.Datagr
 	if dec.Addr.IsValid() && !dec.Addr.IsUnspecified() {
 		attrs = append(attrs, "addr", dec.Addr)
 	}
-	if dec.Reply != nil {
+	if dec.Reply != nil && dec.Reply.Msg.MessageType() != dhcpv4.MessageTypeNone {
 		attrs = append(attrs, "answer", dec.Reply.Msg.MessageType())
 	}
 	if dec.Bind != nil {
