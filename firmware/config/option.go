@@ -182,6 +182,8 @@ func dhcpOption(s string) (DHCPOption, error) {
 			o.Vendor, inside = name, 43
 		case "encap":
 			inside, err = optionCode(name)
+		case "option6":
+			return o, caution{text: show(s) + ": IPv6 is not served"}
 		default:
 			return o, o.read(inside, word, more)
 		}

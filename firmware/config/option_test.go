@@ -127,6 +127,7 @@ func TestDHCPOptionThatIsNone(t *testing.T) {
 		{"option:server-identifier,1.1.1.1", "option 54 is made for"},
 		{"80", "option 80 is made for"},
 		{"82,1", "option 82 is made for"},
+		{"option6:dns-server,[::]", "'option6:dns-server,[::]': IPv6 is not served"},
 		{"tag:,42,1.1.1.1", "'' is no name of a tag"},
 		{"encap:82,1,2", "option 82 is made for"},
 		{"vendor:x,1," + strings.Repeat("y", 256), "option 43 of 256 octets is too long"},
