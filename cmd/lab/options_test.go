@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // A listing is what a client says of everything that it was told: the variables
@@ -39,15 +40,22 @@ func (v listing) lacks(t *testing.T, who string, names ...string) {
 }
 
 // list has a laptop's client call a script that writes its variables down, and
-// returns how to wait for them.
-func (s *street) list(l *laptop) func(event string) listing {
+// returns how to wait for them while the client, if it goes on, runs.
+func (s *street) list(l *laptop) func(p *process, event string) listing {
 	s.Helper()
 	check(s.T, os.WriteFile(l.file("script"), []byte("#!/bin/sh\nPATH=/usr/sbin:/usr/bin:/sbin:/bin\n"+
 		"env >\""+l.file("env")+".$$\" && mv \""+l.file("env")+".$$\" \""+l.file("env")+".${reason:-$1}\"\n"), 0o755))
-	return func(event string) listing {
+	return func(p *process, event string) listing {
 		s.Helper()
 		path := l.file("env") + "." + event
-		s.eventually(l.name+" is "+event, func() bool { _, err := os.Stat(path); return err == nil })
+		for began := time.Now(); ; time.Sleep(100 * time.Millisecond) {
+			if _, err := os.Stat(path); err == nil {
+				break
+			}
+			if time.Since(began) > patience {
+				s.Fatalf("%s is not %s in time; its client said:\n%v\nthe router said:\n%s", l.name, event, p, s.proc)
+			}
+		}
 		b, err := os.ReadFile(path)
 		check(s.T, err)
 		v := listing{}
@@ -71,26 +79,26 @@ func (s *street) once(l *laptop, args ...string) listing {
 	if !strings.Contains(out, "obtained") {
 		s.Fatalf("udhcpc said:\n%s", out)
 	}
-	return bound("bound")
+	return bound(nil, "bound")
 }
 
 // dhclientWith starts dhclient with a configuration of its own.
-func (s *street) dhclientWith(l *laptop, conf string) {
+func (s *street) dhclientWith(l *laptop, conf string) *process {
 	s.Helper()
 	copied, err := l.copyOf("dhclient")
 	check(s.T, err)
 	check(s.T, os.WriteFile(l.file("conf"), []byte("timeout 60;\ninitial-interval 1;\nbackoff-cutoff 2;\n"+conf), 0o644))
-	s.spawn(l.ns, append([]string{copied, "-d"}, l.dhclientArgs()...)...)
+	return s.spawn(l.ns, append([]string{copied, "-d"}, l.dhclientArgs()...)...)
 }
 
 // dhcpcdWith starts dhcpcd with a configuration of its own.
-func (s *street) dhcpcdWith(l *laptop, conf string) {
+func (s *street) dhcpcdWith(l *laptop, conf string) *process {
 	s.Helper()
 	program, err := find("dhcpcd")
 	check(s.T, err)
 	check(s.T, os.WriteFile(l.file("conf"), []byte("noarp\n"+conf), 0o644))
 	check(s.T, os.MkdirAll(l.file("lib"), 0o755))
-	s.spawn(l.ns, "unshare", "-m", "sh", "-c", `
+	return s.spawn(l.ns, "unshare", "-m", "sh", "-c", `
 mount --bind "$1" /var/lib/dhcpcd && mount -t tmpfs lab /run/dhcpcd && shift && exec "$@"`,
 		"sh", l.file("lib"), program, "-4", "-B", "-f", l.file("conf"), "-c", l.file("script"), "eth0")
 }
@@ -106,11 +114,9 @@ func (s *street) networkdWith(l *laptop, conf string) listing {
 	}
 	check(s.T, os.WriteFile(l.file("network"), []byte("[Match]\nName=eth0\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n"+conf), 0o644))
 	p := s.spawn(l.ns, "unshare", "-m", "sh", "-c", `
-chmod -R a+rwX "$1"
-mkdir /tmp/networkd.$$ && mount -t tmpfs lab /tmp/networkd.$$ && cd /tmp/networkd.$$ &&
-mkdir -p run/systemd/network run/systemd/netif && cp "$2" run/systemd/network/10-eth0.network &&
-chmod -R a+rX . && mount --bind "$1" run/systemd/netif && mount -o remount,ro /sys &&
-mount --rbind run /run && SYSTEMD_LOG_LEVEL=debug exec /lib/systemd/systemd-networkd`,
+chmod -R a+rwX "$1" && mkdir -p "$1.run/systemd/network" "$1.run/systemd/netif" &&
+cp "$2" "$1.run/systemd/network/10-eth0.network" && mount --bind "$1" "$1.run/systemd/netif" &&
+mount -o remount,ro /sys && mount --rbind "$1.run" /run && SYSTEMD_LOG_LEVEL=debug exec /lib/systemd/systemd-networkd`,
 		"sh", dir, l.file("network"))
 	v := listing{}
 	s.eventually("a lease of systemd-networkd", func() bool {
@@ -161,33 +167,43 @@ config host
 	option mac '02:00:5e:00:03:01'
 `
 
-// TestClientsReportTheirOptions: every client says of every option what the
-// configuration says, in words of its own.
-func TestClientsReportTheirOptions(t *testing.T) {
+// withMany is a street whose router has all of them.
+func withMany(t *testing.T) *street {
 	t.Parallel()
 	s := newStreet(t, many)
 	check(t, usedRing(s.ring()))
 	s.on()
 	s.says(s.proc, 0, "msg=serving")
+	return s
+}
 
+const routesOfMany = "10.8.0.0/16 192.168.1.8 0.0.0.0/0 192.168.1.1"
+
+// Every client says of every option what the configuration says, in words of its
+// own.
+
+func TestUdhcpcReportsItsOptions(t *testing.T) {
+	s := withMany(t)
 	udhcp := s.laptop("udhcpc", 1, udhcpc{})
 	var ask []string
 	for _, code := range []string{"12", "26", "28", "33", "42", "44", "58", "59", "66", "67", "108", "114", "119", "121", "224", "249", "252"} {
 		ask = append(ask, "-O", code)
 	}
-	routes := "10.8.0.0/16 192.168.1.8 0.0.0.0/0 192.168.1.1"
 	s.once(udhcp, ask...).want(t, "udhcpc",
 		"mask", "24", "router", "192.168.1.1", "dns", "192.0.2.53 192.168.1.1", "domain", "home.example",
 		"hostname", "anna", "mtu", "1400", "broadcast", "192.168.1.255", "routes", "10.9.0.1/192.168.1.9",
 		"ntpsrv", "192.168.1.1 192.0.2.123", "wins", "192.0.2.44", "lease", "3600", "serverid", "192.168.1.1",
 		"tftp", "tftp.home.example", "bootfile", "boot/image", "search", "home.example lab.home.example",
-		"staticroutes", routes, "msstaticroutes", routes, "wpad", "http://wpad.home.example/",
+		"staticroutes", routesOfMany, "msstaticroutes", routesOfMany, "wpad", "http://wpad.home.example/",
 		"opt108", "00000708", "opt114", fmt.Sprintf("%x", "https://portal.example/"), "opt224", "010203", "opt225", "0007")
 	s.once(udhcp, "-o", "-O", "3").lacks(t, "udhcpc that asks for the router only", "opt108", "dns", "wpad", "opt224")
+}
 
-	ben := s.laptop("ben", 2, dhclient{})
+func TestDhclientReportsItsOptions(t *testing.T) {
+	s := withMany(t)
+	ben := s.laptop("ben", 1, dhclient{})
 	bound := s.list(ben)
-	s.dhclientWith(ben, `
+	p := s.dhclientWith(ben, `
 option v6only code 108 = unsigned integer 32;
 option portal code 114 = text;
 option routes121 code 121 = array of unsigned integer 8;
@@ -201,7 +217,7 @@ request routes121, subnet-mask, routers, domain-name, domain-name-servers, inter
 	netbios-name-servers, tftp-server-name, bootfile-name, domain-search, v6only, portal, routes249, wpad, own;
 `)
 	const octets = "16 10 8 192 168 1 8 0 192 168 1 1"
-	bound("BOUND").want(t, "dhclient",
+	bound(p, "BOUND").want(t, "dhclient",
 		"new_subnet_mask", "255.255.255.0", "new_routers", "192.168.1.1", "new_domain_name", "home.example",
 		"new_domain_name_servers", "192.0.2.53 192.168.1.1", "new_interface_mtu", "1400",
 		"new_static_routes", "10.9.0.1 192.168.1.9", "new_ntp_servers", "192.168.1.1 192.0.2.123",
@@ -212,29 +228,35 @@ request routes121, subnet-mask, routers, domain-name, domain-name-servers, inter
 		"new_dhcp_lease_time", "3600", "new_dhcp_server_identifier", "192.168.1.1")
 	leases, err := os.ReadFile(ben.file("leases"))
 	check(t, err)
-	for _, line := range []string{`fqdn.fqdn "ben.home.example.";`, "fqdn.no-client-update true;", "fqdn.server-update false;",
+	for _, line := range []string{`fqdn.fqdn "anna.home.example.";`, "fqdn.no-client-update true;", "fqdn.server-update false;",
 		"ntp-servers 192.168.1.1,192.0.2.123;"} {
 		if !strings.Contains(string(leases), "option "+line) {
 			t.Errorf("dhclient's leases lack %q:\n%s", line, leases)
 		}
 	}
+}
 
-	cara := s.laptop("cara", 3, dhcpcd{})
-	bound = s.list(cara)
-	s.dhcpcdWith(cara, `
+func TestDhcpcdReportsItsOptions(t *testing.T) {
+	s := withMany(t)
+	cara := s.laptop("cara", 1, dhcpcd{})
+	bound := s.list(cara)
+	p := s.dhcpcdWith(cara, `
 define 224 binhex own
 option subnet_mask, routers, domain_name, domain_name_servers, interface_mtu, static_routes, ntp_servers
 option netbios_name_servers, tftp_server_name, bootfile_name, domain_search, classless_static_routes
 option ms_classless_static_routes, own
 `)
-	bound("BOUND").want(t, "dhcpcd",
+	bound(p, "BOUND").want(t, "dhcpcd",
 		"new_subnet_cidr", "24", "new_domain_name", "home.example", "new_domain_name_servers", "192.0.2.53 192.168.1.1",
 		"new_interface_mtu", "1400", "new_ntp_servers", "192.168.1.1 192.0.2.123", "new_netbios_name_servers", "192.0.2.44",
 		"new_tftp_server_name", "tftp.home.example", "new_bootfile_name", "boot/image",
-		"new_domain_search", "home.example lab.home.example", "new_classless_static_routes", routes,
-		"new_ms_classless_static_routes", routes, "new_own", "010203", "new_dhcp_lease_time", "3600")
+		"new_domain_search", "home.example lab.home.example", "new_classless_static_routes", routesOfMany,
+		"new_ms_classless_static_routes", routesOfMany, "new_own", "010203", "new_dhcp_lease_time", "3600")
+}
 
-	dora := s.laptop("dora", 4, udhcpc{})
+func TestNetworkdReportsItsOptions(t *testing.T) {
+	s := withMany(t)
+	dora := s.laptop("dora", 1, udhcpc{})
 	s.networkdWith(dora, "[DHCPv4]\nClientIdentifier=mac\nUseMTU=yes\nUseDomains=yes\nRequestOptions=224\n").want(t, "systemd-networkd",
 		"NETMASK", "255.255.255.0", "SERVER_ADDRESS", "192.168.1.1", "MTU", "1400", "DNS", "192.0.2.53 192.168.1.1",
 		"NTP", "192.168.1.1 192.0.2.123", "DOMAINNAME", "home.example", "DOMAIN_SEARCH_LIST", "home.example lab.home.example",
@@ -373,8 +395,8 @@ func TestRapidCommit(t *testing.T) {
 	s.says(s.proc, 0, "msg=serving")
 	quick := s.laptop("anna", 1, dhcpcd{})
 	bound := s.list(quick)
-	s.dhcpcdWith(quick, "option rapid_commit\noption domain_name_servers\n")
-	if ip := bound("BOUND")["new_ip_address"]; !strings.HasPrefix(ip, "192.168.1.") {
+	p := s.dhcpcdWith(quick, "option rapid_commit\noption domain_name_servers\n")
+	if ip := bound(p, "BOUND")["new_ip_address"]; !strings.HasPrefix(ip, "192.168.1.") {
 		t.Errorf("dhcpcd has %q", ip)
 	}
 	s.once(s.laptop("ben", 2, udhcpc{}))
@@ -419,6 +441,7 @@ config boot
 			continue
 		}
 		l := s.laptop(name, port, udhcpc{})
+		check(t, ip(l.ns, "route add 255.255.255.255 dev eth0"))
 		out, err := run(l.ns, "bootpc", "--dev", "eth0", "--serverbcast", "--returniffail", "--timeoutwait", "10")
 		if err != nil {
 			t.Fatalf("%v\nthe router said:\n%s", err, s.proc)
@@ -454,8 +477,8 @@ func TestLongReply(t *testing.T) {
 		"opt224", strings.Repeat("61", 200), "opt225", strings.Repeat("62", 100), "opt226", strings.Repeat("63", 55))
 	ben := s.laptop("ben", 2, dhclient{})
 	bound := s.list(ben)
-	s.dhclientWith(ben, "option a code 224 = text;\noption b code 225 = text;\noption c code 226 = text;\n")
-	bound("BOUND").want(t, "dhclient",
+	p := s.dhclientWith(ben, "option a code 224 = text;\noption b code 225 = text;\noption c code 226 = text;\n")
+	bound(p, "BOUND").want(t, "dhclient",
 		"new_a", strings.Repeat("a", 200), "new_b", strings.Repeat("b", 100), "new_c", strings.Repeat("c", 55))
 	if got := s.packets("dhcp.option.option_overload && dhcp.option.dhcp == 5"); len(got) == 0 {
 		t.Error("no reply was overloaded")

@@ -39,7 +39,7 @@ func TestConfiguredOptionIsSentToWhoAsks(t *testing.T) {
 func TestMostSpecificOptionCounts(t *testing.T) {
 	host := Host{HW: []dhcp.HWAddr{hw(1)}, Tags: []string{"a", "b"}, Options: []Option{text(103, "host")}}
 	h := newHouse(t, hosts(host, Host{HW: []dhcp.HWAddr{hw(2)}, Tags: []string{"a"}}),
-		func(c *Config) { c.Network = "lan" },
+		func(c *Config) { c.Tags = []string{"lan"} },
 		options(
 			tagged(text(100, "two"), "a", "b"),
 			tagged(text(100, "one"), "a"),

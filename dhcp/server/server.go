@@ -28,6 +28,7 @@ import (
 	"cmp"
 	"hash/fnv"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -57,7 +58,7 @@ const (
 
 // A Config is what the server hands out.
 type Config struct {
-	Network       string       // what it is called: a tag that every client has
+	Tags          []string     // that every client has
 	Addr          netip.Prefix // the router's own address and its network; behind relay agents: the network
 	Carrier       netip.Addr   // behind relay agents: the router's own address; invalid: Addr's
 	First, Last   netip.Addr   // the dynamic pool, inclusive
@@ -127,7 +128,7 @@ type Server struct {
 	agent    netip.Addr // the relay agent that forwarded last, where Addr is behind such
 	table    *lease.Table
 	assumed  map[netip.Addr]bool // addresses that are taken to be silent without a probe
-	tags     []string            // of every client
+	tags     []string            // of every client, and no room behind them
 	basics   choice
 	hosts    hostIndex
 	reserved map[netip.Addr]*Host
@@ -143,7 +144,7 @@ func New(cfg Config) *Server {
 // Reconfigure replaces the configuration and keeps every binding.
 func (s *Server) Reconfigure(cfg Config) {
 	s.cfg = cfg
-	s.tags = []string{cfg.Network}
+	s.tags = slices.Clip(cfg.Tags)
 	s.basics = basics(s.withAgent())
 	s.hosts = indexHosts(cfg.Hosts)
 	s.reserved = map[netip.Addr]*Host{}

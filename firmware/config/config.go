@@ -53,6 +53,7 @@
 //		option leasetime '12h'            # s, m, h, d, w; plain seconds; infinite
 //		option dynamicdhcp '1'            # 0: serve the hosts below only
 //		option ignore '0'                 # 1: do not serve; dhcpv4 'disabled' too
+//		list tag 'home'                   # its clients have, as they have tag lan
 //		option bootp_dynamic '0'          # 1: BOOTP clients get addresses, for ever
 //		list dhcp_option '6,1.1.1.1,9.9.9.9'
 //		list dhcp_option 'option:ntp-server,0.0.0.0'
@@ -193,6 +194,7 @@ type LAN struct {
 	Probe         bool          // ask who uses an address before a new client gets it
 	Sequential    bool          // new clients get one address after the other
 	BOOTP         bool          // BOOTP clients get addresses from the pool, for ever
+	Tags          []string      // that its clients have, besides its name
 	Options       []DHCPOption  // the later ones count where there are two for one client
 	Renumber      bool          // Move it where it is in the provider's way
 	MovedFrom     netip.Prefix  // where it is configured to be; invalid: where it is

@@ -339,6 +339,7 @@ func TestDHCP(t *testing.T) {
 		{"list dhcp_option option:domain-name,home", domain("home"), ""},
 		{"list dhcp_option 15", domain(""), ""},
 		{"list dhcp_option 15,-x", asDefault, "3: option 'dhcp_option': '-x' is no name of"},
+		{"list tag x\noption networkid y", func(c *Config) { c.LAN.Tags = []string{"x", "y"} }, ""},
 		{"option bootp_dynamic 1", func(c *Config) { c.LAN.BOOTP = true }, ""},
 
 		{"option ra server\nlist ra_flags none", asDefault, "1: warning: config dhcp 'lan': without effect here: ra, ra_flags"},

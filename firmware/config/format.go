@@ -109,6 +109,9 @@ func (l LAN) dhcp() Section {
 	if l.NoDNS || len(l.DNS) > 0 {
 		s.list("dhcp_option", formatAddrs("6", l.DNS))
 	}
+	for _, t := range l.Tags {
+		s.list("tag", t)
+	}
 	for _, o := range l.Options {
 		s.dhcpOption(o)
 	}

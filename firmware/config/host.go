@@ -57,9 +57,7 @@ func (r *reader) readHost(b *block, c claims) (Host, bool) {
 	h.Addr, h.Ignore = at.addr, at.ignore
 	set(b, "leasetime", &h.LeaseTime, leaseTime)
 	set(b, "broadcast", &h.Broadcast, boolean)
-	for _, name := range []string{"tag", "networkid"} {
-		h.Tags = append(h.Tags, claimed(b, nil, name, tag, func(t string) []byte { return []byte(t) })...)
-	}
+	h.Tags = b.tags()
 	h.Options = b.dhcpOptions(nil, nil)
 	b.rest("dns", "hostid", "instance")
 	return h, ok && known
@@ -92,6 +90,14 @@ func (r *reader) readMarks(b *block, c claims, h *Host) bool {
 		h.ByName = true
 	}
 	return h.ByName
+}
+
+// tags reads the tags that clients get.
+func (b *block) tags() (all []string) {
+	for _, name := range []string{"tag", "networkid"} {
+		all = append(all, claimed(b, nil, name, tag, func(t string) []byte { return []byte(t) })...)
+	}
+	return all
 }
 
 // claimed returns what is good of an option and not somebody else's.

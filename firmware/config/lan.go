@@ -107,6 +107,7 @@ func (r *reader) readDHCP(b *block) {
 	set(b, "leasetime", &lan.LeaseTime, leaseTime)
 	r.readOptions(b)
 	set(b, "bootp_dynamic", &lan.BOOTP, boolean)
+	lan.Tags = b.tags()
 
 	ignore, dynamic := false, true
 	set(b, "ignore", &ignore, boolean)
@@ -117,11 +118,11 @@ func (r *reader) readDHCP(b *block) {
 	}
 	b.rest("dhcpv6", "dns", "dns_service", "domain", "force", "instance",
 		"leasetime6", "master", "max_preferred_lifetime", "max_valid_lifetime", "ndp",
-		"ndproxy_routing", "ndproxy_slave", "netmask", "networkid", "options",
+		"ndproxy_routing", "ndproxy_slave", "netmask", "options",
 		"preferred_lifetime", "prefix_filter", "ra", "ra_advrouter", "ra_default", "ra_dns",
 		"ra_flags", "ra_hoplimit", "ra_lifetime", "ra_management", "ra_maxinterval",
 		"ra_mininterval", "ra_mtu", "ra_offlink", "ra_preference", "ra_pref64",
-		"ra_reachabletime", "ra_retranstime", "ra_slaac", "ra_useleasetime", "router", "tag")
+		"ra_reachabletime", "ra_retranstime", "ra_slaac", "ra_useleasetime", "router")
 }
 
 func (r *reader) wantsServer(b *block) bool {

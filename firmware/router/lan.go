@@ -314,7 +314,7 @@ func (l *lan) reconfigure(cfg lanConfig) error {
 
 func (l *lan) serverConfig(n lanConfig) server.Config {
 	cfg := server.Config{
-		Network:       n.Name,
+		Tags:          append([]string{n.Name}, n.Tags...),
 		Addr:          n.Addr,
 		Carrier:       n.Carrier,
 		Term:          n.LeaseTime,
