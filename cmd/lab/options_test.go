@@ -204,7 +204,6 @@ func TestDhclientReportsItsOptions(t *testing.T) {
 	ben := s.laptop("ben", 1, dhclient{})
 	bound := s.list(ben)
 	p := s.dhclientWith(ben, `
-option v6only code 108 = unsigned integer 32;
 option portal code 114 = text;
 option routes121 code 121 = array of unsigned integer 8;
 option routes249 code 249 = array of unsigned integer 8;
@@ -214,7 +213,7 @@ send fqdn.fqdn "ben.away.example.";
 send fqdn.encoded on;
 send fqdn.server-update on;
 request routes121, subnet-mask, routers, domain-name, domain-name-servers, interface-mtu, static-routes, ntp-servers,
-	netbios-name-servers, tftp-server-name, bootfile-name, domain-search, v6only, portal, routes249, wpad, own;
+	netbios-name-servers, tftp-server-name, bootfile-name, domain-search, portal, routes249, wpad, own;
 `)
 	const octets = "16 10 8 192 168 1 8 0 192 168 1 1"
 	bound(p, "BOUND").want(t, "dhclient",
@@ -223,7 +222,7 @@ request routes121, subnet-mask, routers, domain-name, domain-name-servers, inter
 		"new_static_routes", "10.9.0.1 192.168.1.9", "new_ntp_servers", "192.168.1.1 192.0.2.123",
 		"new_netbios_name_servers", "192.0.2.44", "new_tftp_server_name", "tftp.home.example",
 		"new_bootfile_name", "boot/image", "new_domain_search", "home.example. lab.home.example.",
-		"new_v6only", "1800", "new_portal", "https://portal.example/", "new_routes121", octets, "new_routes249", octets,
+		"new_portal", "https://portal.example/", "new_routes121", octets, "new_routes249", octets,
 		"new_wpad", "http://wpad.home.example/", "new_own", "1:2:3",
 		"new_dhcp_lease_time", "3600", "new_dhcp_server_identifier", "192.168.1.1")
 	leases, err := os.ReadFile(ben.file("leases"))
@@ -234,6 +233,16 @@ request routes121, subnet-mask, routers, domain-name, domain-name-servers, inter
 			t.Errorf("dhclient's leases lack %q:\n%s", line, leases)
 		}
 	}
+}
+
+// TestIPv6OnlyIsHeard: a client that asks for option 108 keeps to IPv6 for as long
+// as it says (RFC 8925, section 3.2).
+func TestIPv6OnlyIsHeard(t *testing.T) {
+	s := withMany(t)
+	l := s.laptop("ben", 1, dhclient{})
+	s.list(l)
+	p := s.dhclientWith(l, "option v6only code 108 = unsigned integer 32;\nrequest subnet-mask, v6only;\n")
+	s.says(p, 0, "DHCPOFFER of .* from 192.168.1.1: v6 only preferred for 1800")
 }
 
 func TestDhcpcdReportsItsOptions(t *testing.T) {
