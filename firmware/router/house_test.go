@@ -51,7 +51,8 @@ type house struct {
 	breaks    map[string]func()                   // called by the platform function of that name; may panic
 	isp       func(dhcp.Datagram) []dhcp.Datagram // answers what the WAN port sends
 
-	routesErr error // of setUplink
+	routesErr   error // of setUplink
+	scriptHangs bool  // until it is killed
 
 	reload chan struct{}
 	stop   context.CancelFunc
@@ -104,7 +105,7 @@ func (h *house) boot() {
 	go func() {
 		ended <- run(ctx, Options{
 			Version: "test",
-			Log:     slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+			Log:     h.logger(),
 			Load: func() (config.Config, []config.Problem) {
 				h.breakable("load")
 				h.mu.Lock()
@@ -116,6 +117,10 @@ func (h *house) boot() {
 		}, h.platform())
 	}()
 	synctest.Wait()
+}
+
+func (h *house) logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 // powerOff ends the router and returns what Run returned.
@@ -342,11 +347,27 @@ func (h *house) platform() platform {
 		},
 		watchCarrier: h.watchCarrier,
 		memory:       func() status.Memory { return status.Memory{Resident: 5_000_000, Free: 30_000_000} },
+		runScript:    h.runScript,
 		writeResolver: func(path string, dns []netip.Addr, search []string) error {
 			h.did("%s: %v %s", path, dns, strings.Join(search, " "))
 			return nil
 		},
 	}
+}
+
+// runScript writes down an event with the variables that are there.
+func (h *house) runScript(ctx context.Context, path, what string, env []string) (string, error) {
+	h.breakable("script")
+	vars := slices.DeleteFunc(slices.Clone(env), func(v string) bool { return strings.HasPrefix(v, "PATH=") })
+	h.did("script %s %s %s", path, what, strings.Join(vars, " "))
+	h.mu.Lock()
+	hangs := h.scriptHangs
+	h.mu.Unlock()
+	if hangs {
+		<-ctx.Done()
+		return "", errors.New("signal: killed")
+	}
+	return "told\n", nil
 }
 
 // uplinkText is "wan is 203.0.113.7/24 by 203.0.113.1 metric 0", with what else

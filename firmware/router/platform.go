@@ -58,6 +58,7 @@ type platform struct {
 	clearUplink   func(ifname string) error
 	watchCarrier  func(ctx context.Context, ifname string, changed func(up bool)) error
 	memory        func() status.Memory
+	runScript     func(ctx context.Context, path, what string, env []string) (said string, err error)
 	writeResolver func(path string, dns []netip.Addr, search []string) error
 }
 
@@ -82,6 +83,7 @@ var linux = platform{
 	clearUplink:   link.ClearUplink,
 	watchCarrier:  link.WatchCarrier,
 	memory:        readMemory,
+	runScript:     runScript,
 	writeResolver: link.WriteResolver,
 }
 

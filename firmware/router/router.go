@@ -200,9 +200,17 @@ func (r *router) startWAN(ctx context.Context) {
 		resolvers: r.resolvers.put, cfg: r.cfg.WAN,
 		beat: func() { r.pulse.Beat("wan") },
 		nets: newMailbox[[]config.LAN](), lans: r.cfg.Networks(), verdicts: r.verdicts.put,
+		script: r.startScript(r.cfg.WAN.Script),
 	}
 	r.wan = w
 	r.wanT = r.launch(ctx, task{"wan", w.run, w.failed, w.pause})
+}
+
+func (r *router) stopWAN() {
+	r.wanT.stop()
+	if r.wan != nil {
+		r.wan.script.end()
+	}
 }
 
 func (r *router) startPage(ctx context.Context) {
@@ -272,7 +280,7 @@ func (r *router) use(ctx context.Context, written config.Config) {
 	r.store.fit(time.Now(), cfg)
 	r.startLANs(ctx, r.parts())
 	if !reflect.DeepEqual(cfg.WAN, old.WAN) {
-		r.wanT.stop()
+		r.stopWAN()
 		r.startWAN(ctx)
 	}
 	if r.wan != nil && !slices.EqualFunc(cfg.Networks(), old.Networks(), sameToWAN) {
@@ -289,7 +297,7 @@ func (r *router) stop() {
 	for _, n := range r.lans {
 		n.stop()
 	}
-	r.wanT.stop()
+	r.stopWAN()
 	r.pg.stop()
 }
 

@@ -44,6 +44,11 @@ type wan struct {
 	nets    mailbox[[]config.LAN]
 	held    bool   // the lease is not on the port: one of lans is in its way
 	clashed string // what was said of that last
+	script  *script
+	// configured is the address that the script was told of; unanswered is how
+	// many messages were not answered in a row.
+	configured netip.Prefix
+	unanswered int
 	// verdicts is told what we make of a lease.
 	verdicts func(verdict)
 	up       bool // the carrier, as far as we know
@@ -70,8 +75,8 @@ func (w *wan) run(ctx context.Context) error {
 	if err := w.prepare(); err != nil {
 		return err
 	}
-	w.install(client.Lease{})
-	defer w.install(client.Lease{})
+	w.clear()
+	defer w.clear()
 	c, err := w.os.listen(w.cfg.Device, dhcp.ClientPort)
 	if err != nil {
 		return err
@@ -227,6 +232,7 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) error 
 	if s.Why.Reason != 0 {
 		w.tell(s)
 	}
+	w.happens(s)
 	if s.Announce.IsValid() && !w.held {
 		if err := w.os.announce(w.cfg.Device, s.Announce); err != nil {
 			w.log.Error("not announced", "err", err)
@@ -313,6 +319,12 @@ func (w *wan) probe(ctx context.Context, a netip.Addr, probed chan<- probeResult
 	case probed <- probeResult{a, inUse}:
 	case <-ctx.Done():
 	}
+}
+
+// clear takes from the port what it has.
+func (w *wan) clear() {
+	w.install(client.Lease{})
+	w.deconfigured()
 }
 
 // install makes the port have the lease, or nothing where l has no address. A

@@ -26,9 +26,10 @@ type provider struct {
 	dns  []net.IP
 	more []dhcpv4.Option // in every answer
 
-	mu     sync.Mutex
-	silent bool
-	heard  []string
+	mu      sync.Mutex
+	silent  bool
+	refuses bool // answers every REQUEST by NAK
+	heard   []string
 }
 
 // keepSilent has the provider answer nothing, or everything again.
@@ -67,6 +68,11 @@ func (p *provider) hears(d dhcp.Datagram) []dhcp.Datagram {
 	case dhcpv4.MessageTypeDiscover:
 		return []dhcp.Datagram{p.says(dhcpv4.MessageTypeOffer, d)}
 	case dhcpv4.MessageTypeRequest:
+		if p.refuses {
+			nak := p.says(dhcpv4.MessageTypeNak, d)
+			nak.Msg.UpdateOption(dhcpv4.OptMessage("go away"))
+			return []dhcp.Datagram{nak}
+		}
 		return []dhcp.Datagram{p.says(dhcpv4.MessageTypeAck, d)}
 	}
 	return nil
