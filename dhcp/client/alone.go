@@ -38,6 +38,7 @@ type alone struct {
 	clean     int        // probes in a row that nobody answered
 	conflicts int        // in a row
 	lease     *Lease     // installed; nil: none
+	down      bool       // the carrier
 }
 
 // newAlone seeds the addresses: "The pseudo-random number generation algorithm
@@ -72,7 +73,7 @@ func (m *Machine) follow(now time.Time, s *Step) {
 			s.Lease = &Lease{}
 		}
 		a.lease, a.due, a.conflicts = nil, time.Time{}, 0
-	case a.lease != nil:
+	case a.lease != nil || a.down:
 	case a.due.IsZero() || s.Why.Reason.answered():
 		a.due, a.clean = now.Add(patientFor), 0
 	}

@@ -226,3 +226,33 @@ func TestReleaseTakesTheLinkLocalAddressDown(t *testing.T) {
 		t.Error("wakes again")
 	}
 }
+
+func TestNoLinkLocalAddressWithoutACable(t *testing.T) {
+	p := playLocal(t)
+	p.did(p.m.LinkDown(p.now))
+	p.drops().holds("nothing")
+	for until := p.now.Add(h); p.now.Before(until); p.skipDiscover() {
+		p.tick()
+	}
+	p.silent().holds("nothing")
+	p.linkUp()
+	p.zero = p.now
+	p.meanwhile(60 * s).probes(firstLocal)
+}
+
+// The kernel may be late to say that the cable is in.
+func TestAnswerIsWordOfTheCable(t *testing.T) {
+	p := playAlone(t)
+	p.did(p.m.LinkDown(p.now))
+	p.after(0, 65*s).sends("DISCOVER to broadcast").hears(offer("192.0.2.7"))
+	p.zero = p.now
+	p.meanwhile(61 * s).probes(firstLocal) // it offered, and no more was heard of it
+}
+
+func TestLinkDownLeavesALeaseAlone(t *testing.T) {
+	p := playBound(t)
+	p.at(10 * s)
+	p.did(p.m.LinkDown(p.now))
+	p.silent().holds("192.0.2.7").in(Bound)
+	p.at(500 * s).sends("REQUEST ciaddr=192.0.2.7 to 192.0.2.1")
+}

@@ -122,6 +122,7 @@ func (m *Machine) Receive(now time.Time, d dhcp.Datagram) Step {
 		return m.done(now, s)
 	}
 	a, ok := m.read(d)
+	m.alone.down = m.alone.down && !ok // who answers us is there
 	if !ok || !m.state.expects(a.xid) {
 		return m.done(now, Step{})
 	}
@@ -161,6 +162,17 @@ func (m *Machine) Tick(now time.Time) Step {
 	return m.done(now, s)
 }
 
+// LinkDown says that the carrier is gone. A lease stays; an address of our own
+// choice cannot be looked for where nobody hears us.
+func (m *Machine) LinkDown(now time.Time) Step {
+	s, over := m.expire(now)
+	if m.alone.down = true; !over && m.alone.lease != nil {
+		m.alone.lease, s.Lease = nil, &Lease{}
+	}
+	m.alone.due = time.Time{}
+	return m.done(now, s)
+}
+
 // LinkUp says that the carrier is back. The network may be another one: "A
 // client SHOULD use DHCP to reacquire or verify its IP address and network
 // parameters whenever the local network parameters may have changed; e.g., at
@@ -179,7 +191,7 @@ func (m *Machine) LinkUp(now time.Time) Step {
 	if m.alone.lease != nil { // the neighbours may be others
 		m.alone.lease, s.Lease = nil, &Lease{}
 	}
-	m.alone.due = time.Time{}
+	m.alone.due, m.alone.down = time.Time{}, false
 	s.Why = Event{Reason: LinkBack, Addr: m.last.Addr}
 	return m.done(now, s)
 }

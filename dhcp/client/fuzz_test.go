@@ -45,6 +45,7 @@ const (
 	probeFree
 	probeInUse
 	linkUp
+	linkDown
 	conflict
 	hearOffer
 	hearACK
@@ -164,6 +165,8 @@ func (c *careful) play(script []byte) []byte {
 		c.did(c.m.Probed(c.now, a, op == probeInUse))
 	case conflict:
 		c.did(c.m.Conflict(c.now, c.installed.Addr()))
+	case linkDown:
+		c.did(c.m.LinkDown(c.now))
 	case linkUp:
 		c.did(c.m.LinkUp(c.now))
 	case hearOffer, hearACK, hearNAK:

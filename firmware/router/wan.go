@@ -178,7 +178,7 @@ func (w *wan) loop(ctx context.Context) error {
 	}
 }
 
-// carrier takes word of the cable; nothing may be next but what was. What is
+// carrier takes word of the cable; where that is no news, next is what was. What is
 // plugged in may lead elsewhere now.
 func (w *wan) carrier(up bool, next client.Step) client.Step {
 	if up == w.up {
@@ -191,7 +191,7 @@ func (w *wan) carrier(up bool, next client.Step) client.Step {
 	}
 	w.log.Info("cable is out", "device", w.cfg.Device)
 	w.board.note(status.Event{At: time.Now(), Text: "WAN: cable is out"})
-	return next
+	return w.machine.LinkDown(time.Now())
 }
 
 // release gives the lease back. The address stays a wish for the next time.
@@ -229,6 +229,7 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) error 
 		}
 		w.guard(ctx, a)
 	}
+	w.publish() // before what takes time
 	if s.Why.Reason != 0 {
 		w.tell(s)
 	}
@@ -251,7 +252,6 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) error 
 	} else {
 		wake.Reset(time.Until(s.Wake))
 	}
-	w.publish()
 	return nil
 }
 
@@ -290,10 +290,11 @@ func (w *wan) guard(ctx context.Context, a netip.Addr) {
 	if w.guarded = a; !a.IsValid() {
 		return
 	}
+	claimed := w.claimed // of this loop, not of the next
 	go supervise(ctx, w.log, task{name: "address guard", run: func(ctx context.Context) error {
 		return w.os.guard(ctx, w.cfg.Device, a, func(by dhcp.HWAddr) {
 			select {
-			case w.claimed <- claim{a, by}:
+			case claimed <- claim{a, by}:
 			case <-ctx.Done():
 			}
 		})
