@@ -164,3 +164,38 @@ func (s *street) echoes(giaddr string) {
 		}
 	}
 }
+
+// TestCircuitOfARelayAgent: who is plugged in where the agent says has the
+// address and the options of that place, also at its renewal, which the agent
+// does not see; one after the other.
+func TestCircuitOfARelayAgent(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, officeNet+`
+config circuitid
+	option networkid 'floor'
+	option circuitid 'office'
+	list dhcp_option '42,192.0.2.99'
+	list dhcp_option '6,192.0.2.66'
+config host
+	option circuitid 'office'
+	option ip '10.9.0.77'
+`)
+	agent := s.agent()
+	s.on()
+	s.says(s.proc, 0, "msg=serving")
+	s.spawn(agent, append(s.peer("dhcrelay"), "-4", "-d", "--no-pid", "-a", "-id", "office", "-iu", "eth0", routerIP)...)
+	first, next := s.desk(agent, "ben", 1, udhcpc{}), s.desk(agent, "cleo", 2, dhclient{})
+	s.boot(first)
+	if o := s.reports(first, 0, "bound"); o.ip != "10.9.0.77" || o.dns != "192.0.2.66" {
+		t.Errorf("the first there reports %+v", o)
+	}
+	s.boot(next)
+	if o := s.reports(next, 0, "bound"); o.ip == "10.9.0.77" || o.dns != "192.0.2.66" {
+		t.Errorf("the next there reports %+v", o)
+	}
+	mark := first.reports.mark()
+	check(t, first.client.renew(first))
+	if o := s.reports(first, mark, "renewed"); o.ip != "10.9.0.77" {
+		t.Errorf("the first there renewed %+v", o)
+	}
+}
