@@ -195,7 +195,7 @@ config host
 	}
 	mark := first.reports.mark()
 	check(t, first.client.renew(first))
-	if o := s.reports(first, mark, "renewed"); o.ip != "10.9.0.77" {
+	if o := s.reports(first, mark, "renewed"); o.ip != "10.9.0.77" || o.dns != "192.0.2.66" {
 		t.Errorf("the first there renewed %+v", o)
 	}
 }

@@ -41,7 +41,7 @@ func (c Class) matches(q query) bool {
 	}
 	v, ok := q.Msg.Options[c.Code]
 	if c.Sub != 0 {
-		v, ok = inside(v, c.Sub)
+		v, ok = inside(q.place, c.Sub)
 	}
 	switch {
 	case !ok:
@@ -73,6 +73,7 @@ const (
 func (s *Server) classify(d dhcp.Datagram) query {
 	q := query{Datagram: d, id: s.Identity(d.Msg), tags: s.tags}
 	q.hw, _ = dhcp.ClientHW(d.Msg)
+	q.place = s.place(q)
 	if q.isBOOTP() {
 		q.tags = append(slices.Clip(q.tags), tagBOOTP)
 	}
@@ -85,6 +86,34 @@ func (s *Server) classify(d dhcp.Datagram) query {
 		q.tags = append(append(slices.Clip(q.tags), tagKnown), q.host.Tags...)
 	}
 	return q
+}
+
+// place is what a relay agent says about where the sender is. A renewal does not
+// pass the agent; then it is what was said when the client was given its address.
+func (s *Server) place(q query) []byte {
+	if relayed(q) {
+		return q.Msg.Options[dhcpv4.OptionRelayAgentInformation.Code()]
+	}
+	if held, ok := s.table.Holder(q.id); ok && held.State == lease.Bound {
+		return s.places[held.Addr]
+	}
+	return nil
+}
+
+// settle remembers where a client is that is given an address, if anything
+// depends on that.
+func (s *Server) settle(q query, a netip.Addr) {
+	if len(q.place) > 0 && s.placed {
+		s.places[a] = bytes.Clone(q.place)
+	} else {
+		delete(s.places, a)
+	}
+}
+
+// placed reports whether it matters to clients where they are.
+func (cfg Config) placed() bool {
+	return slices.ContainsFunc(cfg.Classes, func(c Class) bool { return c.Sub != 0 }) ||
+		slices.ContainsFunc(cfg.Hosts, func(h Host) bool { return len(h.Circuits) > 0 })
 }
 
 // has reports whether the sender has all of the tags; one that begins with ! it
@@ -226,7 +255,7 @@ func (x *hostIndex) byLikeness(q query) *Host {
 			return h
 		}
 	}
-	if id, ok := inside(q.Msg.Options[dhcpv4.OptionRelayAgentInformation.Code()], 1); ok && relayed(q) {
+	if id, ok := inside(q.place, 1); ok {
 		if h := x.byMark[markCircuit(id)]; h != nil && q.has(h.Need) {
 			return h
 		}

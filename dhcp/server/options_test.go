@@ -341,6 +341,27 @@ func TestHostIsKnownAtItsRenewal(t *testing.T) {
 	h.hears(renewing(4, "192.168.1.24")).naks(ReservedForAnother)
 }
 
+// What an agent said of a client counts at its renewals, too, until the client
+// has another address.
+func TestPlaceIsRemembered(t *testing.T) {
+	port := func(id byte) edit { return func(d *dhcp.Datagram) { via("192.168.1.2")(d); option(82, 1, 1, id)(d) } }
+	h := newHouse(t, classes(Class{Tag: "p7", Code: 82, Sub: 1, Value: []byte{7}}), options(tagged(text(100, "seven"), "p7")))
+	h.hears(selecting(1, "192.168.1.150", port(7))).acks("192.168.1.150", Bound).has(100, []byte("seven")...)
+	h.hears(renewing(1, "192.168.1.150")).acks("192.168.1.150", Renewed).has(100, []byte("seven")...).lacks(82)
+	h.hears(renewing(1, "192.168.1.150")).acks("192.168.1.150", Renewed).has(100, []byte("seven")...)
+	h.hears(selecting(1, "192.168.1.150", port(8))).acks("192.168.1.150", Bound).lacks(100)
+	h.hears(renewing(1, "192.168.1.150")).acks("192.168.1.150", Renewed).lacks(100)
+	h.at(13*time.Hour).hears(selecting(2, "192.168.1.150")).acks("192.168.1.150", Bound).lacks(100)
+	if len(h.places) != 0 {
+		t.Errorf("places of nobody: %v", h.places)
+	}
+	h = newHouse(t)
+	h.hears(selecting(1, "192.168.1.150", port(7))).acks("192.168.1.150", Bound)
+	if len(h.places) != 0 {
+		t.Errorf("remembered without need: %v", h.places)
+	}
+}
+
 // Who has an address that was then reserved for another card is not that one.
 func TestHolderOfAReservedAddressIsNotItsHost(t *testing.T) {
 	h := newHouse(t)

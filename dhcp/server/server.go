@@ -131,12 +131,14 @@ type Server struct {
 	tags     []string            // of every client, and no room behind them
 	basics   choice
 	hosts    hostIndex
+	placed   bool                  // it matters where clients are
+	places   map[netip.Addr][]byte // what the relay agent said when the address was given
 	reserved map[netip.Addr]*Host
 }
 
 // New returns a server without bindings.
 func New(cfg Config) *Server {
-	s := &Server{table: lease.NewTable(lease.Pool{}), assumed: map[netip.Addr]bool{}}
+	s := &Server{table: lease.NewTable(lease.Pool{}), assumed: map[netip.Addr]bool{}, places: map[netip.Addr][]byte{}}
 	s.Reconfigure(cfg)
 	return s
 }
@@ -147,6 +149,7 @@ func (s *Server) Reconfigure(cfg Config) {
 	s.tags = slices.Clip(cfg.Tags)
 	s.basics = basics(s.withAgent())
 	s.hosts = indexHosts(cfg.Hosts)
+	s.placed = cfg.placed()
 	s.reserved = map[netip.Addr]*Host{}
 	except := map[netip.Addr]bool{cfg.Addr.Addr(): true, cfg.Addr.Masked().Addr(): true, dhcp.LastAddr(cfg.Addr): true}
 	for _, others := range [][]netip.Addr{cfg.Routers, cfg.DNS} {
@@ -250,11 +253,12 @@ func (s *Server) Handle(now time.Time, d dhcp.Datagram) Decision {
 // A query is a message with what is known about its sender.
 type query struct {
 	dhcp.Datagram
-	id   dhcp.ID
-	hw   dhcp.HWAddr
-	host *Host // nil: not configured
-	tags []string
-	most time.Duration // that may be granted; zero: as configured
+	id    dhcp.ID
+	hw    dhcp.HWAddr
+	host  *Host // nil: not configured
+	tags  []string
+	place []byte        // what a relay agent says of it: option 82
+	most  time.Duration // that may be granted; zero: as configured
 }
 
 func (s *Server) decide(now time.Time, q query) Decision {
@@ -479,6 +483,7 @@ func (s *Server) acknowledge(now time.Time, q query, a netip.Addr, kind Reason) 
 		Term:  s.term(q),
 		Grant: s.grant(q),
 	}
+	s.settle(q, a)
 	d := Decision{Reply: s.reply(q, dhcpv4.MessageTypeAck, a), Why: kind, Addr: a}
 	switch {
 	case s.Lends(a, q.id):
