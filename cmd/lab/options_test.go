@@ -227,7 +227,7 @@ request routes121, subnet-mask, routers, domain-name, domain-name-servers, inter
 		"new_dhcp_lease_time", "3600", "new_dhcp_server_identifier", "192.168.1.1")
 	leases, err := os.ReadFile(ben.file("leases"))
 	check(t, err)
-	for _, line := range []string{`fqdn.fqdn "anna.home.example.";`, "fqdn.no-client-update true;", "fqdn.server-update false;",
+	for _, line := range []string{`fqdn.fqdn "anna.home.example";`, "fqdn.no-client-update true;", "fqdn.server-update false;",
 		"ntp-servers 192.168.1.1,192.0.2.123;"} {
 		if !strings.Contains(string(leases), "option "+line) {
 			t.Errorf("dhclient's leases lack %q:\n%s", line, leases)
