@@ -18,6 +18,7 @@ import (
 	"leasehold/dhcp/server"
 	"leasehold/dhcp/wire"
 	"leasehold/firmware/config"
+	"leasehold/firmware/link"
 	"leasehold/firmware/ring"
 	"leasehold/firmware/status"
 )
@@ -35,6 +36,7 @@ type lan struct {
 	beat    func()
 
 	cfg      lanConfig
+	was      link.Presence // of the device when the loop began
 	upstream []netip.Addr
 	subnets  []*subnet // our own network, then those behind relay agents
 	conn     conn
@@ -101,6 +103,7 @@ const (
 // again at any time.
 func (l *lan) run(ctx context.Context) error {
 	l.beat()
+	l.was = l.os.present(l.cfg.Device)
 	if l.cfg.OnWAN {
 		l.cfg.Serve = false
 	} else if err := l.os.addAddr(l.cfg.Device, l.cfg.Addr); err != nil {
@@ -220,13 +223,18 @@ func (l *lan) idle(ctx context.Context) error {
 }
 
 // pause waits after a failure. Another configuration ends it: it may have what
-// was missing.
+// was missing. So does a bridge that comes, or comes back.
 func (l *lan) pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	device, was := l.cfg.Device, l.was
+	found := make(chan struct{})
+	go func() {
+		l.os.await(ctx, l.log, device, was)
+		close(found)
+	}()
 	select {
-	case <-t.C:
-	case <-ctx.Done():
+	case <-found:
 	case cfg := <-l.configs:
 		l.cfg = cfg
 	}

@@ -2,7 +2,10 @@ package router
 
 import (
 	"context"
+	"log/slog"
 	"time"
+
+	"leasehold/firmware/link"
 )
 
 // prepare makes the WAN port what it is to be: there, if it is a VLAN of
@@ -53,9 +56,14 @@ func (w *wan) wasDown(ctx context.Context) error {
 func (w *wan) pause(ctx context.Context, d time.Duration) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	err := contain(func() error { return w.os.awaitPort(ctx, w.cfg.Device, w.was) })
+	w.os.await(ctx, w.log, w.cfg.Device, w.was)
+}
+
+// await waits until a port comes, or comes back, or ctx ends.
+func (os platform) await(ctx context.Context, log *slog.Logger, device string, was link.Presence) {
+	err := contain(func() error { return os.awaitPort(ctx, device, was) })
 	if err != nil {
-		w.log.Error("port not awaited", "err", err)
+		log.Error("port not awaited", "device", device, "err", err)
 		<-ctx.Done()
 	}
 }

@@ -53,6 +53,17 @@ func TestPortThatComesBackIsFoundAtOnce(t *testing.T) {
 	})
 }
 
+// Nor is a bridge that comes late.
+func TestBridgeThatComesLateIsFoundAtOnce(t *testing.T) {
+	live(t, func(h *house) {
+		h.setMissing(lanDev, true)
+		h.boot()
+		time.Sleep(10 * time.Minute)
+		h.setMissing(lanDev, false)
+		h.bind(h.guest(1))
+	})
+}
+
 func TestVLANIsMadeOnceItsPortComes(t *testing.T) {
 	live(t, func(h *house) {
 		h.cfg.WAN.Enabled, h.cfg.WAN.Device = true, "eth0.35"

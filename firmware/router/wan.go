@@ -39,8 +39,9 @@ type wan struct {
 	claimed chan claim // by others, of the address that the port has
 	guarded netip.Addr // who listens for that; unguard ends it
 	unguard context.CancelFunc
-	trouble string       // what could not be set up
-	lans    []config.LAN // the networks that we serve
+	trouble string         // what could not be set up
+	refused []status.Event // the answers that were not used, each once, the latest last
+	lans    []config.LAN   // the networks that we serve
 	nets    mailbox[[]config.LAN]
 	held    bool   // the lease is not on the port: one of lans is in its way
 	clashed string // what was said of that last
@@ -276,6 +277,9 @@ func (w *wan) tell(s client.Step) {
 		attrs = append(attrs, "detail", s.Why.Detail)
 	}
 	w.log.Info(s.Why.Reason.String(), attrs...)
+	if s.Why.Reason == client.Unwanted || s.Why.Reason == client.Unusable {
+		w.refuse(s.Why.String())
+	}
 	w.board.note(status.Event{At: time.Now(), Text: fmt.Sprintf("WAN: %v", s.Why)})
 }
 
@@ -299,6 +303,16 @@ func (w *wan) guard(ctx context.Context, a netip.Addr) {
 			}
 		})
 	}})
+}
+
+// mostRefused is how many servers there may be that are not listened to.
+const mostRefused = 5
+
+// refuse remembers for the page an answer that was not used.
+func (w *wan) refuse(why string) {
+	list := slices.DeleteFunc(slices.Clone(w.refused), func(e status.Event) bool { return e.Text == why })
+	list = append(list, status.Event{At: time.Now(), Text: why})
+	w.refused = list[max(0, len(list)-mostRefused):]
 }
 
 // probe asks by ARP in a goroutine of its own, which ends within half a second.
@@ -412,7 +426,7 @@ func (w *wan) check(err error) {
 }
 
 func (w *wan) publish() {
-	view := status.WAN{Device: w.cfg.Device, State: w.machine.State().String(), Trouble: w.trouble, NoCable: !w.up, Held: w.held}
+	view := status.WAN{Device: w.cfg.Device, State: w.machine.State().String(), Trouble: w.trouble, NoCable: !w.up, Held: w.held, Refused: w.refused}
 	if l := w.machine.Lease(); l != nil {
 		view.Addr, view.Server, view.Gateway, view.MTU = l.Addr, l.Server, l.Gateway(), l.MTU
 		view.DNS, view.Domain, view.Search, view.NTP = l.DNS, l.Domain, l.Search, l.NTP

@@ -154,6 +154,21 @@ func TestWANSettings(t *testing.T) {
 	})
 }
 
+// Which answers were not used, and why, is on the page for as long as people may
+// ask.
+func TestRefusedOffersAreOnThePage(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.WAN.Reject = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+		h.connect(time.Hour)
+		h.boot()
+		time.Sleep(time.Hour)
+		page := h.page()
+		if n := strings.Count(page, "<dt>Not used</dt><dd>203.0.113.7 of 203.0.113.2 is not wanted: "); n != 1 {
+			t.Errorf("the page has the refused offer %d times; want once:\n%s", n, page[strings.Index(page, "<main>"):])
+		}
+	})
+}
+
 // A route that the kernel does not take costs neither the address nor the
 // resolvers.
 func TestWANWithoutARoute(t *testing.T) {

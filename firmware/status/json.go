@@ -76,6 +76,7 @@ type (
 		NTP          []string    `json:"ntp"`
 		RenewSeconds *int64      `json:"renew_seconds"`
 		EndsSeconds  *int64      `json:"ends_seconds"` // null: never, or there is no lease
+		Refused      []eventJSON `json:"refused"`      // answers that were not used, the latest last
 	}
 	routeJSON struct {
 		To  *string `json:"to"`
@@ -155,6 +156,7 @@ func newWANJSON(w WAN, now time.Time) *wanJSON {
 		MTU:    w.MTU, DNS: list(w.DNS, netip.Addr.String), NTP: list(w.NTP, netip.Addr.String),
 		Domain: orNull(w.Domain), Search: list(w.Search, same),
 		RenewSeconds: left(w.Renew, now), EndsSeconds: left(w.Expires, now),
+		Refused: list(w.Refused, func(e Event) eventJSON { return eventJSON{ago(e.At, now), e.Text} }),
 	}
 }
 

@@ -209,6 +209,9 @@ func (p *page) wan(w WAN) {
 		p.field("Renews", p.in(w.Renew))
 		p.field("Ends", p.in(w.Expires))
 	}
+	for _, e := range w.Refused {
+		p.field("Not used", fmt.Sprintf("%s, %s ago", e.Text, p.since(e.At)))
+	}
 	p.raw("</dl>\n")
 }
 

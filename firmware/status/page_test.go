@@ -97,6 +97,7 @@ func goldens() map[string]*Report {
 	renewing.WAN.State, renewing.WAN.Renew, renewing.WAN.Expires = "RENEWING", in(-time.Minute), time.Time{}
 	renewing.WAN.DNS, renewing.WAN.Gateway = nil, netip.Addr{}
 	renewing.LANs[0].MovedFrom = netip.MustParsePrefix("192.168.0.1/24")
+	renewing.WAN.Refused = []Event{{in(-2 * time.Minute), "192.168.100.5 of 192.168.100.1 is not wanted: rejected"}}
 	renewing.WAN.MTU, renewing.WAN.Search = 1492, []string{"a.example", "b.example"}
 	renewing.WAN.NTP = []netip.Addr{netip.MustParseAddr("203.0.113.123")}
 	renewing.WAN.Routes = []Route{

@@ -98,6 +98,7 @@ type WAN struct {
 	NTP     []netip.Addr
 	Renew   time.Time
 	Expires time.Time // zero: never
+	Refused []Event   // answers that were not used, the latest last
 }
 
 // A Route is the way to a network.
