@@ -254,12 +254,18 @@ func (t *Table) Regular(id dhcp.ID) bool {
 	return s != nil && s.regular
 }
 
+// Used is how many addresses of the pool are somebody's, and how many there are.
+func (t *Table) Used(now time.Time) (used, all int) {
+	t.tidy(now)
+	return len(t.busy.slots), t.size
+}
+
 // Room is how many addresses of the pool a stranger may still get, and how many
 // it might in an empty one: all but those that are kept for regulars.
 func (t *Table) Room(now time.Time) (left, all int) {
-	t.tidy(now)
-	all = t.size - t.size/regularShare
-	return max(all-len(t.busy.slots), 0), all
+	used, size := t.Used(now)
+	all = size - size/regularShare
+	return max(all-used, 0), all
 }
 
 // Contains reports whether the pool gives a to anyone who asks.

@@ -296,6 +296,23 @@ func TestPassingClientsGetShortLeasesInATightPool(t *testing.T) {
 	}
 }
 
+// Who asks and asks and takes nothing must not keep the last addresses from
+// those who would.
+func TestOffersOfATightPoolDoNotWaitLong(t *testing.T) {
+	h := newHouse(t, pool("192.168.1.100", "192.168.1.119"))
+	for n := range 20 {
+		h.hears(discover(n))
+	}
+	h.hears(discover(99)).silent(PoolFull)
+	h.at(hurriedTime - 1).hears(discover(99)).silent(PoolFull)
+	if a := h.at(hurriedTime).hears(discover(99)); a.Why != Offer {
+		t.Errorf("after %v: %v; want an offer", hurriedTime, a.Why)
+	}
+	if used, _ := h.Table().Used(h.at(2 * holdTime).now); used > 0 {
+		t.Errorf("%d addresses are held after all offers are over", used)
+	}
+}
+
 func TestWhoComesBackAfterADayIsNoPasser(t *testing.T) {
 	h := newHouse(t, pool("192.168.1.100", "192.168.1.119"))
 	h.binds(1, "192.168.1.100")

@@ -337,15 +337,18 @@ func (s *Server) offer(now time.Time, q query, a netip.Addr) Decision {
 
 // patience is how long an offer waits for its REQUEST.
 func (s *Server) patience(now time.Time) time.Duration {
-	if tight(s.table.Room(now)) {
+	if s.Tight(now) {
 		return hurriedTime
 	}
 	return holdTime
 }
 
-// tight reports whether a pool is three quarters full. A small one is made for as
-// many devices as there are.
-func tight(left, all int) bool { return all >= smallPool && 4*left <= all }
+// Tight reports whether the pool is three quarters full, so that passing clients
+// get short leases. A small one is made for as many devices as there are.
+func (s *Server) Tight(now time.Time) bool {
+	left, all := s.table.Room(now)
+	return all >= smallPool && 4*left <= all
+}
 
 const smallPool = 15
 
@@ -378,10 +381,10 @@ func least(a, b time.Duration) time.Duration {
 // mostPassing is the longest grant to a client that may be passing by: it has
 // made up its hardware address, and has not come back after a day. Zero: any.
 func (s *Server) mostPassing(now time.Time, q query) time.Duration {
-	left, all := s.table.Room(now)
-	if !tight(left, all) || !q.hw.IsLocal() || q.host != nil || s.table.Regular(q.id) {
+	if !s.Tight(now) || !q.hw.IsLocal() || q.host != nil || s.table.Regular(q.id) {
 		return 0
 	}
+	left, all := s.table.Room(now)
 	most := tightTerm * time.Duration(left) / time.Duration(all/4)
 	return max(min(most, tightTerm).Truncate(time.Minute), shortestGrant)
 }

@@ -643,6 +643,8 @@ func (l *lan) publish() {
 	var views []status.LAN
 	for _, n := range l.subnets {
 		v := view(n.cfg, trouble)
+		v.Used, v.Size = n.server.Table().Used(now)
+		v.Tight = n.server.Tight(now)
 		for s := range n.server.Table().All() {
 			if e, ok := leaseView(now, s); ok {
 				v.Leases = append(v.Leases, e)

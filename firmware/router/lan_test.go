@@ -804,6 +804,7 @@ func TestPageShowsLeases(t *testing.T) {
 			"<td>guest-2<td>11 h 59 min<td>bound<td>02:00:00:00:00:02\n",
 			"<td>guest-3<td>–<td>released<td>02:00:00:00:00:03\n",
 			"<td>–<td>59 min 59 s<td>in use by somebody else<td>–\n",
+			"<dt>In use</dt><dd>4 of 150</dd>", // two bound, one declined, one offered
 		} {
 			h.pageHas(want)
 		}

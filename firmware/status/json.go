@@ -32,6 +32,9 @@ type (
 		MovedFrom    *string      `json:"moved_from"` // where it is configured to be; null: where it is
 		First        *string      `json:"first"`
 		Last         *string      `json:"last"`
+		PoolSize     int          `json:"pool_size"`
+		PoolUsed     int          `json:"pool_used"`
+		PoolTight    bool         `json:"pool_tight"` // passing devices get short leases
 		Trouble      *string      `json:"trouble"`
 		LostMessages uint64       `json:"lost_messages"`
 		Leases       []leaseJSON  `json:"leases"`
@@ -134,6 +137,7 @@ func JSON(r *Report, now time.Time) []byte {
 func newLANJSON(l LAN, now time.Time) lanJSON {
 	return lanJSON{
 		Name: l.Name, Device: l.Device, Via: orNull(l.Via), Address: text(l.Addr), MovedFrom: text(l.MovedFrom), First: text(l.First), Last: text(l.Last),
+		PoolSize: l.Size, PoolUsed: l.Used, PoolTight: l.Tight,
 		Trouble: orNull(l.Trouble), LostMessages: l.Lost,
 		Leases: list(l.Leases, func(e Lease) leaseJSON {
 			return leaseJSON{text(e.Addr), orNull(e.HW), orNull(e.Name), e.stateAt(now), left(e.Until, now), e.Heard}

@@ -30,7 +30,7 @@ func Metrics(r *Report, now time.Time) []byte {
 }
 
 func (m *metrics) lans(lans []LAN, now time.Time) {
-	var leases, lost []sample
+	var leases, lost, size, used []sample
 	for _, l := range lans {
 		network := label{"network", l.Name}
 		for _, s := range byState(l.Leases, now) {
@@ -38,8 +38,12 @@ func (m *metrics) lans(lans []LAN, now time.Time) {
 			leases = append(leases, s)
 		}
 		lost = append(lost, sample{[]label{network}, float64(l.Lost)})
+		size = append(size, sample{[]label{network}, float64(l.Size)})
+		used = append(used, sample{[]label{network}, float64(l.Used)})
 	}
 	m.family("leases", gauge, "Addresses that are not free, by network and state.", leases...)
+	m.family("pool_addresses", gauge, "Addresses of the pool, by network.", size...)
+	m.family("pool_used_addresses", gauge, "Addresses of the pool that are leased, offered or in use by somebody else, by network.", used...)
 	m.family("lan_lost_messages_total", counter, "Messages that came faster than they were answered, by network.", lost...)
 }
 

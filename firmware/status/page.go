@@ -233,6 +233,12 @@ func (p *page) lan(l LAN) {
 	if l.First.IsValid() {
 		p.field("Gives out", fmt.Sprintf("%v to %v", l.First, l.Last))
 	}
+	if l.Size > 0 {
+		p.field("In use", group(l.Used)+" of "+group(l.Size))
+	}
+	if l.Tight {
+		p.field("Nearly full", "devices that make up their hardware address get short leases, until they have come back after a day")
+	}
 	if l.Lost > 0 {
 		p.field("Lost", fmt.Sprintf("%d messages came faster than they could be answered", l.Lost))
 	}

@@ -32,6 +32,7 @@ func example() *Report {
 		LANs: []LAN{{
 			Name: "lan", Device: "br-lan", Addr: prefix("192.168.1.1/24"),
 			First: addr("192.168.1.100"), Last: addr("192.168.1.249"),
+			Size: 150, Used: 116, Tight: true,
 			Lost: 3,
 			Leases: []Lease{
 				{Addr: addr("192.168.1.101"), HW: "02:00:00:00:00:02", Name: "phone", State: "bound", Until: in(11*time.Hour + 59*time.Minute), Heard: true},

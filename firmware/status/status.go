@@ -44,6 +44,8 @@ type LAN struct {
 	Addr        netip.Prefix
 	MovedFrom   netip.Prefix // where it is configured to be, but in the provider's way; invalid: where it is
 	First, Last netip.Addr
+	Size, Used  int    // addresses of the pool, and those of them that are somebody's
+	Tight       bool   // so full that who may be passing by gets short leases
 	Trouble     string // why it does not serve; "" when it does
 	Leases      []Lease
 	Devices     []Device // that were heard lately, the last one first
