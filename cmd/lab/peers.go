@@ -56,7 +56,8 @@ func (n *network) leasehold(binary string) func(plan) (*process, error) {
 	return func(p plan) (*process, error) {
 		text := fmt.Sprintf("config leasehold\n\toption ring '%s'\n\toption resolv_file '%s/resolv.conf'\n"+
 			"config interface 'lan'\n\tlist ipaddr '192.168.1.1/16'\nconfig interface 'wan'\n\toption proto 'none'\n"+
-			"config dhcp 'lan'\n\toption start '1000'\n\toption limit '%d'\n\toption leasetime '%d'\n",
+			"config dhcp 'lan'\n\toption start '1000'\n\toption limit '%d'\n\toption leasetime '%d'\n"+
+			"config dnsmasq\n\toption noping '1'\n", // nor do the others
 			p.store, n.dir, p.pool, p.seconds())
 		conf, err := n.write("leasehold.conf", text)
 		if err != nil {
