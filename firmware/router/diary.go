@@ -36,16 +36,17 @@ type diaryPage struct {
 
 func newDiary() *diary { return &diary{map[dhcp.ID]*list.Element{}, list.New()} }
 
-// note enters what came of a message. Who only waits for a probe will get more
-// of an answer soon.
-func (d *diary) note(now time.Time, dec server.Decision, m *dhcpv4.DHCPv4, name func() string) {
-	if dec.Why != server.Probing {
-		answer := dhcpv4.MessageTypeNone
-		if dec.Reply != nil {
-			answer = dec.Reply.Msg.MessageType()
-		}
-		d.enter(now, dec.Client, m, answer, dec.Addr, dec.Why.String(), name)
+// note enters what came of a message, and reports whether it is the same again.
+// Who only waits for a probe will get more of an answer soon.
+func (d *diary) note(now time.Time, dec server.Decision, m *dhcpv4.DHCPv4, name func() string) (again bool) {
+	if dec.Why == server.Probing {
+		return false
 	}
+	answer := dhcpv4.MessageTypeNone
+	if dec.Reply != nil {
+		answer = dec.Reply.Msg.MessageType()
+	}
+	return d.enter(now, dec.Client, m, answer, dec.Addr, dec.Why.String(), name)
 }
 
 // conflict enters that somebody else answered for the address that a device was
@@ -61,9 +62,9 @@ func (d *diary) dropped(now time.Time, id dhcp.ID, m *dhcpv4.DHCPv4, a netip.Add
 
 func noName() string { return "" }
 
-func (d *diary) enter(now time.Time, id dhcp.ID, m *dhcpv4.DHCPv4, answer dhcpv4.MessageType, a netip.Addr, why string, name func() string) {
+func (d *diary) enter(now time.Time, id dhcp.ID, m *dhcpv4.DHCPv4, answer dhcpv4.MessageType, a netip.Addr, why string, name func() string) (again bool) {
 	if id == "" {
-		return
+		return false
 	}
 	p := d.page(id)
 	if p.name == "" {
@@ -76,7 +77,7 @@ func (d *diary) enter(now time.Time, id dhcp.ID, m *dhcpv4.DHCPv4, answer dhcpv4
 	if !a.IsUnspecified() {
 		e.Addr = a
 	}
-	p.add(e)
+	return p.add(e)
 }
 
 // page returns the page of a device, in place of the one that was heard longest
@@ -96,7 +97,7 @@ func (d *diary) page(id dhcp.ID) *diaryPage {
 }
 
 // add appends an exchange. One that is as the last one only counts once more.
-func (p *diaryPage) add(e status.Exchange) {
+func (p *diaryPage) add(e status.Exchange) (again bool) {
 	if p.shown {
 		p.said = append(make([]status.Exchange, 0, diaryExchanges), p.said...)
 		p.shown = false
@@ -105,7 +106,7 @@ func (p *diaryPage) add(e status.Exchange) {
 		last := p.said[n-1]
 		if e.Times = last.Times + 1; last.Asked == e.Asked && last.Answer == e.Answer && last.Addr == e.Addr && last.Why == e.Why {
 			p.said[n-1] = e
-			return
+			return true
 		}
 		e.Times = 1
 	}
@@ -113,6 +114,7 @@ func (p *diaryPage) add(e status.Exchange) {
 		p.said = append(p.said[:0], p.said[1:]...)
 	}
 	p.said = append(p.said, e)
+	return false
 }
 
 // devices shows the diary, the device heard last first. has returns the address

@@ -112,6 +112,9 @@ func TestPageSaysWhyADeviceHasNoAddress(t *testing.T) {
 		h.answers(h.guest(6).says(dhcpv4.MessageTypeRequest,
 			dhcpv4.OptRequestedIPAddress(dhcp.IP(addr("192.168.1.7"))), dhcpv4.OptServerIdentifier(dhcp.IP(addr("192.168.1.2")))))
 		h.answers(h.guest(7).discover())
+		if n := strings.Count(h.log.String(), `level=INFO msg="pool full: every address is leased"`); n != 1 {
+			t.Errorf("the owner is told %d times that one device finds the pool full; want once", n)
+		}
 		page := h.page()
 		page = page[strings.Index(page, "<h3>Devices without an address"):strings.Index(page, "Lease ring")]
 		for _, want := range []string{

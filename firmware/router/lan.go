@@ -374,7 +374,7 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 		} else if dec.Probe.IsValid() {
 			diary.dropped(now, dec.Client, batch[i].Msg, dec.Probe, "probe: every address that was tried is in use")
 		}
-		diary.note(now, dec, batch[i].Msg, func() string { return l.name(dec.Client, batch[i]) })
+		again := diary.note(now, dec, batch[i].Msg, func() string { return l.name(dec.Client, batch[i]) })
 		if dec.Lend != nil {
 			l.store.lend(now, *dec.Lend)
 			holding(l.subnets, dec.Lend.Addr).server.Lent(now, *dec.Lend)
@@ -389,7 +389,11 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 				continue
 			}
 		}
-		l.say(level(dec.Why), dec.Why.String(), dec, batch[i])
+		at := level(dec.Why)
+		if again && dec.Reply == nil {
+			at = slog.LevelDebug // it will ask for hours
+		}
+		l.say(at, dec.Why.String(), dec, batch[i])
 		if l.cfg.Addr.Contains(dec.Seek) && l.seeking < askAtOnce {
 			l.seeking++
 			l.probe(dec.Seek, true)
