@@ -704,6 +704,10 @@ func TestOtherNetworks(t *testing.T) {
 			n.First, n.Last, n.LeaseTime = addr("192.168.2.10"), addr("192.168.2.14"), time.Hour
 			n.DNS, n.Domain = addrs("9.9.9.9"), ""
 		}), ""},
+		{"config interface lan;option renumber 1;option dns 9.9.9.9\n" + guest + "config dhcp guest", func(c *Config) {
+			c.LAN.Renumber, c.LAN.DNS = true, addrs("9.9.9.9")
+			withGuest(same)(c)
+		}, ""},
 		{guest + "config dhcp guest;option ignore 1", withGuest(func(n *LAN) { n.Serve = false }), ""},
 		{guest + "config dhcp guest;option dynamicdhcp 0", withGuest(func(n *LAN) { n.StaticOnly = true }), ""},
 		{guest + "config dhcp guest\nconfig dnsmasq;option domain home;option authoritative 0;option noping 1;option sequential_ip 1", func(c *Config) {

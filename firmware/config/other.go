@@ -58,7 +58,7 @@ func (r *reader) network(name string, common LAN) *reader {
 	one := reader{Config: r.Config, report: r.report}
 	one.LAN = common
 	one.LAN.Name, one.LAN.Device, one.LAN.Addr, one.LAN.Serve = name, "", netip.Prefix{}, true
-	one.LAN.Gateways, one.LAN.DNS = nil, nil
+	one.LAN.Gateways, one.LAN.DNS, one.LAN.Renumber = nil, nil, false
 	return &one
 }
 
