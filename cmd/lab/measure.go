@@ -33,6 +33,10 @@ func measure(binary, dir string) error {
 		return err
 	}
 	fmt.Println()
+	if err := measurePerf(binary, tmp, filepath.Join(dir, peersDir)); err != nil {
+		return err
+	}
+	fmt.Println()
 	return measureWritten(binary, tmp, filepath.Join(dir, peersDir))
 }
 

@@ -38,6 +38,7 @@ type plan struct {
 	store string        // where it keeps leases: alone in its directory
 	apart string        // where programs are that are not installed
 	under []string      // what it runs under
+	more  string        // of leasehold's configuration
 }
 
 // seconds is how every server takes a term.
@@ -57,8 +58,8 @@ func (n *network) leasehold(binary string) func(plan) (*process, error) {
 		text := fmt.Sprintf("config leasehold\n\toption ring '%s'\n\toption resolv_file '%s/resolv.conf'\n"+
 			"config interface 'lan'\n\tlist ipaddr '192.168.1.1/16'\nconfig interface 'wan'\n\toption proto 'none'\n"+
 			"config dhcp 'lan'\n\toption start '1000'\n\toption limit '%d'\n\toption leasetime '%d'\n"+
-			"config dnsmasq\n\toption noping '1'\n", // nor do the others
-			p.store, n.dir, p.pool, p.seconds())
+			"config dnsmasq\n\toption noping '1'\n%s", // nor do the others
+			p.store, n.dir, p.pool, p.seconds(), p.more)
 		conf, err := n.write("leasehold.conf", text)
 		if err != nil {
 			return nil, err

@@ -92,7 +92,7 @@ func (t tally) awaited() string {
 // written has clients join one after the other, and the first of them renew.
 func (s server) written(c crowd, dir, apart string) (w writing, err error) {
 	trace := c.dir + "/strace"
-	p, err := s.up(c.load, plan{2 * heldLeases, writtenTerm, dir + "/leases", apart, straced(trace)}, 1<<24)
+	p, err := s.up(c.load, plan{pool: 2 * heldLeases, term: writtenTerm, store: dir + "/leases", apart: apart, under: straced(trace)}, 1<<24)
 	if err != nil {
 		return w, err
 	}
