@@ -92,15 +92,7 @@ func (l *load) ask(m *dhcpv4.DHCPv4) (*dhcpv4.DHCPv4, error) {
 	l.mu.Lock()
 	l.waiting[m.TransactionID] = ch
 	l.mu.Unlock()
-	l.sending.Lock()
-	err := l.conn.Send(dhcp.Datagram{
-		Msg:  m,
-		From: netip.AddrPortFrom(netip.IPv4Unspecified(), dhcp.ClientPort),
-		To:   netip.AddrPortFrom(dhcp.Broadcast, dhcp.ServerPort),
-		HW:   dhcp.BroadcastHW,
-	})
-	l.sending.Unlock()
-	if err != nil {
+	if err := l.shout(m); err != nil {
 		return nil, err
 	}
 	t := time.NewTimer(patienceOfClient)
@@ -217,4 +209,16 @@ func (l *load) firstOffer(first uint32) error {
 		case <-every.C:
 		}
 	}
+}
+
+// shout sends a message to everybody and waits for nothing.
+func (l *load) shout(m *dhcpv4.DHCPv4) error {
+	l.sending.Lock()
+	defer l.sending.Unlock()
+	return l.conn.Send(dhcp.Datagram{
+		Msg:  m,
+		From: netip.AddrPortFrom(netip.IPv4Unspecified(), dhcp.ClientPort),
+		To:   netip.AddrPortFrom(dhcp.Broadcast, dhcp.ServerPort),
+		HW:   dhcp.BroadcastHW,
+	})
 }

@@ -22,6 +22,11 @@
 // 4.3.2 ("If the DHCP server has no record of this client, then it MUST remain
 // silent"), and is how a whole house keeps its addresses when the records are
 // lost.
+//
+// A server of a network behind relay agents has no address in it (Carrier). Nobody
+// can be probed there, so the clients have to find out themselves. What only an
+// agent may say, its option 82 and a subnet selection, counts for nothing in a
+// message that no agent forwarded; the message is answered all the same.
 package server
 
 import (

@@ -14,7 +14,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 	"syscall"
+	"time"
 
 	"leasehold/dhcp"
 )
@@ -33,6 +35,10 @@ type Conn struct {
 	buf  []byte
 	out  []byte
 	lost uint64
+
+	gate    gate // belongs to who calls Receive
+	refused atomic.Uint64
+	door    door
 
 	sender *sender // in place of link; nil: nobody asked for a priority
 }
@@ -56,7 +62,7 @@ func Listen(ifname string, port uint16) (*Conn, error) {
 		udp.Close()
 		return nil, fmt.Errorf("packet socket on %s: %w", ifname, err)
 	}
-	return &Conn{ifi: ifi, link: l, udp: udp, buf: make([]byte, maxPacket)}, nil
+	return &Conn{ifi: ifi, link: l, udp: udp, buf: make([]byte, maxPacket), door: door{link: l}}, nil
 }
 
 // findInterface is net.InterfaceByName without its words about routes.
@@ -110,16 +116,41 @@ func (m *Malformed) Unwrap() error { return m.Err }
 // is none; any other error means that the Conn was closed, or that the interface
 // is down or gone and the Conn has to be opened anew.
 func (c *Conn) Receive() (dhcp.Datagram, error) {
-	n, hw, err := c.link.read(c.buf)
+	n, hw, err := c.read()
 	if err != nil {
 		return dhcp.Datagram{}, fmt.Errorf("receive on %s: %w", c.ifi.Name, err)
 	}
+	began := time.Now()
+	defer func() { c.gate.spent(time.Since(began)) }()
 	d, err := parseDatagram(c.buf[:n], hw)
 	if err != nil {
 		return dhcp.Datagram{}, &Malformed{hw, err}
 	}
 	return d, nil
 }
+
+// read waits for the next packet that is to be looked at.
+func (c *Conn) read() (int, dhcp.HWAddr, error) {
+	for {
+		n, hw, err := c.link.read(c.buf)
+		if err != nil {
+			return n, hw, err
+		}
+		client := asker(c.buf[:n])
+		ok, flood := c.gate.admit(time.Now(), client)
+		if ok {
+			return n, hw, nil
+		}
+		c.refused.Add(1)
+		if flood {
+			c.door.shut(client)
+		}
+	}
+}
+
+// Refused is how many messages were not read, because their sender or all
+// together sent too many.
+func (c *Conn) Refused() uint64 { return c.refused.Load() }
 
 // parseDatagram reads the IPv4 packet that came in a frame from hw.
 func parseDatagram(b []byte, hw dhcp.HWAddr) (dhcp.Datagram, error) {

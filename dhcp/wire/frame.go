@@ -105,9 +105,11 @@ func fold(s uint32) uint16 {
 	return uint16(s)
 }
 
-// dhcpFilter passes whole UDP datagrams to port; to the client's port only from
-// the server's, so that an NTP packet between odd ports is not taken for DHCP.
-func dhcpFilter(port uint16) []bpf.Instruction {
+// dhcpFilter passes whole UDP datagrams to port, and what servers send to clients
+// in any case: to the client's port only from the server's, so that an NTP packet
+// between odd ports is not taken for DHCP. Messages of the clients that are shut
+// out do not pass.
+func dhcpFilter(port uint16, shut ...dhcp.HWAddr) []bpf.Instruction {
 	const drop = 255 // patched below to the distance to the last instruction
 	p := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 9, Size: 1},
@@ -116,16 +118,26 @@ func dhcpFilter(port uint16) []bpf.Instruction {
 		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x3fff, SkipTrue: drop},
 		bpf.LoadMemShift{Off: 0},
 		bpf.LoadIndirect{Off: 2, Size: 2},
-		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(port), SkipTrue: drop},
 	}
-	if port == dhcp.ClientPort {
-		p = append(p,
-			bpf.LoadIndirect{Off: 0, Size: 2},
-			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: dhcp.ServerPort, SkipTrue: drop})
+	if port == dhcp.ServerPort {
+		// It is for us, or another server's answer: ours are not shown to us.
+		p = append(p, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: dhcp.ServerPort, SkipTrue: uint8(4*len(shut) + 1)})
+		for _, hw := range shut {
+			p = append(p,
+				bpf.LoadIndirect{Off: udpHeaderLen + chaddrOff, Size: 4},
+				bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(hw[:]), SkipTrue: 2},
+				bpf.LoadIndirect{Off: udpHeaderLen + chaddrOff + 4, Size: 2},
+				bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(binary.BigEndian.Uint16(hw[4:])), SkipTrue: drop})
+		}
+		p = append(p, bpf.RetConstant{Val: 0xffff})
 	}
-	p = append(p, bpf.RetConstant{Val: 0xffff}, bpf.RetConstant{Val: 0})
+	p = append(p,
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: dhcp.ClientPort, SkipTrue: drop},
+		bpf.LoadIndirect{Off: 0, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: dhcp.ServerPort, SkipTrue: drop},
+		bpf.RetConstant{Val: 0xffff}, bpf.RetConstant{Val: 0})
 	for i, ins := range p {
-		if j, ok := ins.(bpf.JumpIf); ok {
+		if j, ok := ins.(bpf.JumpIf); ok && j.SkipTrue == drop {
 			j.SkipTrue = uint8(len(p) - 2 - i)
 			p[i] = j
 		}

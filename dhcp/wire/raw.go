@@ -22,7 +22,7 @@ type link struct{ conn *raw.Conn }
 // that it would have dropped is ever queued. The filter sees the packet from its
 // network header on.
 func openLink(ifi *net.Interface, etherType uint16, filter []bpf.Instruction) (link, error) {
-	prog, err := bpf.Assemble(append(slices.Clone(forUs), filter...))
+	prog, err := assemble(filter)
 	if err != nil {
 		return link{}, err
 	}
@@ -34,6 +34,19 @@ func openLink(ifi *net.Interface, etherType uint16, filter []bpf.Instruction) (l
 		NoCumulativeStats: true,
 	})
 	return link{conn}, err
+}
+
+func assemble(filter []bpf.Instruction) ([]bpf.RawInstruction, error) {
+	return bpf.Assemble(append(slices.Clone(forUs), filter...))
+}
+
+// setFilter puts another filter in place of the one that is.
+func (l link) setFilter(filter []bpf.Instruction) error {
+	prog, err := assemble(filter)
+	if err != nil {
+		return err
+	}
+	return l.conn.SetBPF(prog)
 }
 
 // forUs drops frames that are addressed to other stations; a port in promiscuous

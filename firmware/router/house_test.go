@@ -17,6 +17,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/insomniacslk/dhcp/dhcpv4"
+
 	"leasehold/dhcp"
 	"leasehold/firmware/config"
 	"leasehold/firmware/flash"
@@ -440,11 +442,13 @@ func (h *house) announcements() []netip.Addr {
 type port struct {
 	h      *house
 	device string
+	number uint16
 	in     chan dhcp.Datagram
 	out    []dhcp.Datagram // under h.mu
 	broken chan error
 	closed chan struct{}
 	drops  uint64
+	seeks  []dhcp.Datagram // what was sent to find other servers; under h.mu
 
 	sendErr error
 }
@@ -459,7 +463,7 @@ func (h *house) listen(device string, number uint16) (conn, error) {
 		return nil, fmt.Errorf("UDP port %d on %s: another DHCP program has it", number, device)
 	}
 	p := &port{
-		h: h, device: device, in: make(chan dhcp.Datagram, 4096),
+		h: h, device: device, number: number, in: make(chan dhcp.Datagram, 4096),
 		broken: make(chan error), closed: make(chan struct{}),
 	}
 	h.ports[device] = p
@@ -485,6 +489,12 @@ func (p *port) Send(d dhcp.Datagram) error {
 	if p.sendErr != nil {
 		return p.sendErr
 	}
+	if p.number == dhcp.ServerPort && d.Msg.OpCode == dhcpv4.OpcodeBootRequest {
+		p.h.mu.Lock()
+		defer p.h.mu.Unlock()
+		p.seeks = append(p.seeks, d)
+		return nil
+	}
 	p.h.did("%s: %s", p.device, say(d))
 	p.h.mu.Lock()
 	defer p.h.mu.Unlock()
@@ -497,8 +507,15 @@ func (p *port) Send(d dhcp.Datagram) error {
 	return nil
 }
 
-func (p *port) HW() dhcp.HWAddr { return wanHW }
+func (p *port) HW() dhcp.HWAddr {
+	if p.number == dhcp.ClientPort {
+		return wanHW
+	}
+	return dhcp.HWAddr{2, 0, 0, 0, 0xfe, p.device[len(p.device)-1]}
+}
+
 func (p *port) Drops() uint64   { return p.drops }
+func (p *port) Refused() uint64 { return p.drops / 2 }
 
 func (p *port) SetPriority(n int) error {
 	p.h.did("%s sends with priority %d", p.device, n)

@@ -28,6 +28,7 @@ import (
 type lan struct {
 	log   *slog.Logger
 	board *board
+	watch *watch
 	store *store
 	os    platform
 
@@ -123,8 +124,17 @@ func (l *lan) run(ctx context.Context) error {
 	}
 	defer c.Close()
 	l.conn, l.queue = c, newQueue()
+	l.watch.port(c.HW(), l.cfg.Name)
 	l.log.Info("serving", "device", l.cfg.Device, "addr", l.cfg.Addr, "from", l.cfg.First, "to", l.cfg.Last)
-	return l.loop(ctx, receive(c, l.queue.put, l.log))
+	answers := make(chan dhcp.Datagram, 16)
+	overhear := offer(answers)
+	return l.loop(ctx, answers, receive(c, func(d dhcp.Datagram) {
+		if d.Msg.OpCode == dhcpv4.OpcodeBootReply {
+			overhear(d)
+		} else {
+			l.queue.put(d)
+		}
+	}, l.log))
 }
 
 // receive reads c in a goroutine of its own, which ends when c is closed.
@@ -148,7 +158,7 @@ func receiveAll(c conn, put func(dhcp.Datagram), log *slog.Logger) error {
 	}
 }
 
-func (l *lan) loop(ctx context.Context, broken <-chan error) error {
+func (l *lan) loop(ctx context.Context, answers <-chan dhcp.Datagram, broken <-chan error) error {
 	mend := time.NewTicker(mendEvery)
 	defer mend.Stop()
 	refresh := time.NewTimer(0)
@@ -158,6 +168,8 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 	batch := make([]dhcp.Datagram, 0, batchLen)
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
+	seek := time.NewTimer(seekFirst)
+	defer seek.Stop()
 	for {
 		l.beat()
 		batch = batch[:0]
@@ -178,6 +190,11 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 			batch = append(batch, d)
 		case a := <-l.asked:
 			l.heard(time.Now(), a)
+		case d := <-answers:
+			l.overhear(time.Now(), d)
+		case <-seek.C:
+			l.seek()
+			seek.Reset(seekEvery)
 		case <-mend.C:
 			l.mend(time.Now())
 		case <-beat.C:
@@ -189,7 +206,8 @@ func (l *lan) loop(ctx context.Context, broken <-chan error) error {
 			continue
 		}
 		if len(batch) > 0 {
-			l.handle(time.Now(), l.queue.drain(batch))
+			now := time.Now()
+			l.handle(now, l.withoutOwn(now, l.queue.drain(batch)))
 		}
 		if !due {
 			refresh.Reset(pause)
@@ -374,6 +392,7 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 		} else if dec.Probe.IsValid() {
 			diary.dropped(now, dec.Client, batch[i].Msg, dec.Probe, "probe: every address that was tried is in use")
 		}
+		l.chose(now, dec, batch[i])
 		again := diary.note(now, dec, batch[i].Msg, func() string { return l.name(dec.Client, batch[i]) })
 		if dec.Lend != nil {
 			l.store.lend(now, *dec.Lend)
@@ -658,6 +677,7 @@ func (l *lan) publish() {
 		views = append(views, v)
 	}
 	if l.conn != nil {
+		views[0].Refused = l.conn.Refused()
 		views[0].Lost = l.conn.Drops() + l.queue.lost.Load() + l.unasked
 	}
 	health := l.store.health(now)

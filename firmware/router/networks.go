@@ -83,7 +83,7 @@ func (r *router) startLANs(ctx context.Context, parts []lanConfig) {
 func (r *router) startLAN(ctx context.Context, n *network) {
 	name := taskName(n.cfg.Name)
 	n.lan = &lan{
-		log: r.log.With("side", "lan", "network", n.cfg.Name), board: r.board, store: r.store, os: r.os,
+		log: r.log.With("side", "lan", "network", n.cfg.Name), board: r.board, watch: r.watch, store: r.store, os: r.os,
 		configs: newMailbox[lanConfig](), dns: newMailbox[[]netip.Addr](),
 		cfg:  n.cfg,
 		beat: func() { r.pulse.Beat(name) },

@@ -25,6 +25,7 @@ type conn interface {
 	Send(dhcp.Datagram) error
 	HW() dhcp.HWAddr
 	Drops() uint64
+	Refused() uint64
 	SetPriority(int) error // of what is sent
 	Close() error
 }

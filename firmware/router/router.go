@@ -1,7 +1,8 @@
 // Package router is the shell around the protocol: it opens sockets, reads the
 // clock, keeps the ring and runs one loop for each network of the LAN side, one
 // for the WAN and one for the page, each of which can crash and begin anew
-// without the others.
+// without the others. What they see of other servers, and of wires that are
+// connected to each other, they tell the owner.
 //
 // It is the only package that knows both the protocol and the firmware.
 package router
@@ -73,6 +74,7 @@ func run(ctx context.Context, opt Options, os platform) error {
 		os:    os,
 		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), LastWords: words, Ring: s.health(time.Now())}),
 		store: s,
+		watch: newWatch(),
 		pulse: opt.Pulse,
 
 		verdicts: newMailbox[verdict](),
@@ -143,6 +145,7 @@ type router struct {
 	os    platform
 	board *board
 	store *store
+	watch *watch
 	pulse Pulse
 
 	written   config.Config // what the owner wrote
@@ -196,7 +199,7 @@ func (r *router) startWAN(ctx context.Context) {
 		return
 	}
 	w := &wan{
-		log: r.log.With("side", "wan"), board: r.board, store: r.store, os: r.os,
+		log: r.log.With("side", "wan"), board: r.board, watch: r.watch, store: r.store, os: r.os,
 		resolvers: r.resolvers.put, cfg: r.cfg.WAN,
 		beat: func() { r.pulse.Beat("wan") },
 		nets: newMailbox[[]config.LAN](), lans: r.cfg.Networks(), verdicts: r.verdicts.put,

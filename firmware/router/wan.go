@@ -24,6 +24,7 @@ import (
 type wan struct {
 	log   *slog.Logger
 	board *board
+	watch *watch
 	store *store
 	os    platform
 	// resolvers is told which name servers there are: the owner's, and with an
@@ -82,6 +83,7 @@ func (w *wan) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	w.watch.port(c.HW(), onWAN)
 	defer c.Close()
 	w.conn, w.probed, w.claimed = c, make(chan probeResult), make(chan claim)
 	w.guarded, w.unguard = netip.Addr{}, func() {}
@@ -157,6 +159,9 @@ func (w *wan) loop(ctx context.Context) error {
 		case err := <-broken:
 			return err
 		case d := <-messages:
+			if w.suspect(time.Now(), d) {
+				break
+			}
 			step = w.machine.Receive(time.Now(), d)
 			// Who answers us is at the other end of a cable, even where the
 			// kernel takes a second longer to say so.
@@ -244,6 +249,7 @@ func (w *wan) carry(ctx context.Context, s client.Step, wake *time.Timer) error 
 		go w.probe(ctx, s.Probe, w.probed)
 	}
 	if s.Send != nil {
+		w.watch.asks(s.Send.Msg, onWAN)
 		if err := w.conn.Send(w.sendable(*s.Send)); err != nil {
 			w.log.Error("not sent", "err", err)
 		}

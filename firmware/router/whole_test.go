@@ -59,6 +59,7 @@ type sink func(dhcp.Datagram)
 func (s sink) Receive() (dhcp.Datagram, error) { select {} }
 func (s sink) HW() dhcp.HWAddr                 { return wanHW }
 func (s sink) Drops() uint64                   { return 0 }
+func (s sink) Refused() uint64                 { return 0 }
 func (s sink) Close() error                    { return nil }
 func (s sink) Send(d dhcp.Datagram) error      { s(d); return nil }
 func (s sink) SetPriority(int) error           { return nil }

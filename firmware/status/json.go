@@ -17,6 +17,7 @@ type (
 		WAN           *wanJSON    `json:"wan"` // null: not configured
 		Ring          ringJSON    `json:"ring"`
 		LastWords     *string     `json:"last_words"` // why the router ended before an unasked reboot
+		Alarms        []string    `json:"alarms"`     // what goes on that needs the owner's hand
 		Problems      []string    `json:"problems"`   // of the configuration
 		Events        []eventJSON `json:"events"`     // the latest last
 	}
@@ -37,6 +38,7 @@ type (
 		PoolTight    bool         `json:"pool_tight"` // passing devices get short leases
 		Trouble      *string      `json:"trouble"`
 		LostMessages uint64       `json:"lost_messages"`
+		Refused      uint64       `json:"refused_messages"` // of a flood
 		Leases       []leaseJSON  `json:"leases"`
 		Devices      []deviceJSON `json:"devices"` // the one heard last first
 	}
@@ -118,6 +120,7 @@ func JSON(r *Report, now time.Time) []byte {
 		Networks:  list(r.LANs, func(l LAN) lanJSON { return newLANJSON(l, now) }),
 		Ring:      newRingJSON(r.Ring),
 		LastWords: orNull(r.LastWords),
+		Alarms:    alarms(r.Alarms, now),
 		Problems:  list(r.Problems, func(s string) string { return s }),
 		Events:    list(r.Events, func(e Event) eventJSON { return eventJSON{ago(e.At, now), e.Text} }),
 	}
@@ -134,11 +137,21 @@ func JSON(r *Report, now time.Time) []byte {
 	return append(b, '\n')
 }
 
+func alarms(list []Alarm, now time.Time) []string {
+	texts := []string{}
+	for _, a := range list {
+		if a.Holds(now) {
+			texts = append(texts, a.Text)
+		}
+	}
+	return texts
+}
+
 func newLANJSON(l LAN, now time.Time) lanJSON {
 	return lanJSON{
 		Name: l.Name, Device: l.Device, Via: orNull(l.Via), Address: text(l.Addr), MovedFrom: text(l.MovedFrom), First: text(l.First), Last: text(l.Last),
 		PoolSize: l.Size, PoolUsed: l.Used, PoolTight: l.Tight,
-		Trouble: orNull(l.Trouble), LostMessages: l.Lost,
+		Trouble: orNull(l.Trouble), LostMessages: l.Lost, Refused: l.Refused,
 		Leases: list(l.Leases, func(e Lease) leaseJSON {
 			return leaseJSON{text(e.Addr), orNull(e.HW), orNull(e.Name), e.stateAt(now), left(e.Until, now), e.Heard}
 		}),

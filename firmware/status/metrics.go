@@ -21,6 +21,7 @@ func Metrics(r *Report, now time.Time) []byte {
 		m.gauge("resident_memory_bytes", "Memory of the router's own process.", float64(r.Memory.Resident))
 		m.gauge("free_memory_bytes", "Memory that could be had before the machine runs out of it.", float64(r.Memory.Free))
 	}
+	m.gauge("alarms", "Things that go on and need the owner's hand.", float64(len(alarms(r.Alarms, now))))
 	m.lans(r.LANs, now)
 	if r.WAN.Device != "" {
 		m.gauge("wan_bound", "Whether the WAN port has an address.", truth(r.WAN.Addr.IsValid() && !r.WAN.Held))
@@ -30,7 +31,7 @@ func Metrics(r *Report, now time.Time) []byte {
 }
 
 func (m *metrics) lans(lans []LAN, now time.Time) {
-	var leases, lost, size, used []sample
+	var leases, lost, refused, size, used []sample
 	for _, l := range lans {
 		network := label{"network", l.Name}
 		for _, s := range byState(l.Leases, now) {
@@ -38,6 +39,7 @@ func (m *metrics) lans(lans []LAN, now time.Time) {
 			leases = append(leases, s)
 		}
 		lost = append(lost, sample{[]label{network}, float64(l.Lost)})
+		refused = append(refused, sample{[]label{network}, float64(l.Refused)})
 		size = append(size, sample{[]label{network}, float64(l.Size)})
 		used = append(used, sample{[]label{network}, float64(l.Used)})
 	}
@@ -45,6 +47,7 @@ func (m *metrics) lans(lans []LAN, now time.Time) {
 	m.family("pool_addresses", gauge, "Addresses of the pool, by network.", size...)
 	m.family("pool_used_addresses", gauge, "Addresses of the pool that are leased, offered or in use by somebody else, by network.", used...)
 	m.family("lan_lost_messages_total", counter, "Messages that came faster than they were answered, by network.", lost...)
+	m.family("lan_refused_messages_total", counter, "Messages of a flood, which were not read, by network.", refused...)
 }
 
 func (m *metrics) ring(g Ring) {

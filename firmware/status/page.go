@@ -17,6 +17,7 @@ func Page(r *Report, now time.Time) []byte {
 	p.raw(head)
 	p.raw("<h1>leasehold</h1>\n<p class=sub>version ", esc(r.Version), " · up for ", p.since(r.Started), memory(r.Memory), "</p>\n")
 	p.lastWords(r.LastWords)
+	p.alarms(r.Alarms)
 	p.problems(r.Problems)
 	p.wan(r.WAN)
 	for _, l := range r.LANs {
@@ -159,6 +160,12 @@ func (p *page) lastWords(words string) {
 	}
 }
 
+func (p *page) alarms(list []Alarm) {
+	for _, text := range alarms(list, p.now) {
+		p.raw("<div class=box><b class=bad>", esc(text), "</b></div>\n")
+	}
+}
+
 func (p *page) problems(list []string) {
 	if len(list) == 0 {
 		return
@@ -238,6 +245,9 @@ func (p *page) lan(l LAN) {
 	}
 	if l.Tight {
 		p.field("Nearly full", "devices that make up their hardware address get short leases, until they have come back after a day")
+	}
+	if l.Refused > 0 {
+		p.field("Not read", fmt.Sprintf("%d messages of a flood", l.Refused))
 	}
 	if l.Lost > 0 {
 		p.field("Lost", fmt.Sprintf("%d messages came faster than they could be answered", l.Lost))

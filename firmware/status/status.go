@@ -25,6 +25,7 @@ type Report struct {
 	// LastWords are why the router ended before its last reboot, which nobody had
 	// asked for; "": it did not, as far as is known.
 	LastWords string
+	Alarms    []Alarm // some of which may be over; the latest last
 	// Problems are what is wrong with the configuration, a line each.
 	Problems []string
 	Events   []Event // the latest last
@@ -50,6 +51,7 @@ type LAN struct {
 	Leases      []Lease
 	Devices     []Device // that were heard lately, the last one first
 	Lost        uint64   // messages that came faster than they were answered
+	Refused     uint64   // messages that were not read: their sender sent too many, or all together did
 }
 
 // A Lease is one line of the table of leases.
@@ -131,6 +133,19 @@ type Ring struct {
 	Lent    int     // leases that are kept in memory only
 	Sparing string  // why new clients get short leases kept in memory only; "" when they do not
 }
+
+// An Alarm is what goes on that needs the owner's hand.
+type Alarm struct {
+	At      time.Time // when it was last seen
+	Subject string    // a later one of the same subject takes its place
+	Text    string
+}
+
+// Holds reports whether an alarm is shown: until it was not seen for a while.
+func (a Alarm) Holds(now time.Time) bool { return now.Sub(a.At) < alarmHolds }
+
+// alarmHolds is longer than what raises alarms waits before it looks again.
+const alarmHolds = 12 * time.Minute
 
 // An Event is something that happened, in words.
 type Event struct {

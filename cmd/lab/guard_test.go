@@ -1,0 +1,99 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+)
+
+// TestAnotherServerIsFound: dnsmasq on the LAN, to which no client has spoken
+// yet, is found and shown; and that it has gone is seen.
+func TestAnotherServerIsFound(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\n")
+	rogue, mac, err := s.addLaptop("rogue", 1)
+	check(t, err)
+	check(t, ip(rogue, "addr add 192.168.1.66/24 brd + dev eth0"))
+	dnsmasq := s.spawn(rogue, "dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--user=root", "--group=root", "--no-ping",
+		"--port=0", "--log-dhcp", "--interface=eth0", "--bind-interfaces", "--pid-file="+s.dir+"/rogue.pid",
+		"--dhcp-leasefile="+s.dir+"/rogue.leases", "--dhcp-range=192.168.1.200,192.168.1.210,1h")
+	s.on()
+	want := "another DHCP server answers on lan: 192.168.1.66 (" + mac + ")"
+	s.says(s.proc, 0, `msg=alarm side=lan network=lan what="another DHCP server answers on lan: 192.168.1.66 \(`+mac+`\)"`)
+	s.says(dnsmasq, 0, `DHCPDISCOVER\(eth0\) 02:00:5e:00:02:01`)
+	s.eventually("the alarm on the page", func() bool { return strings.Contains(s.page(), want) })
+	if leases := s.packets("dhcp.option.dhcp == 3 && dhcp.hw.mac_addr == 02:00:5e:00:02:01"); len(leases) > 0 {
+		t.Errorf("the router took a lease:\n%s", strings.Join(leases, "\n"))
+	}
+}
+
+// TestLANAndWANConnected: somebody has put a cable between the switch of the LAN
+// and that of the provider. The router does not become its own client.
+func TestLANAndWANConnected(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "")
+	check(t, ip(s.isp,
+		"link add street type bridge forward_delay 0",
+		"link set street up",
+		"link set eth0 master street",
+		"link add cable type veth peer name lan8 netns "+s.router,
+		"link set cable master street up"))
+	check(t, ip(s.router, "link set lan8 master br-lan up"))
+	s.on()
+	s.says(s.proc, 0, `msg=alarm side=lan network=lan what="lan and the WAN port are connected to each other"`)
+	s.eventually("the alarm on the page", func() bool {
+		return strings.Contains(s.page(), "lan and the WAN port are connected to each other")
+	})
+	l := s.laptop("anna", 1, udhcpc{})
+	s.boot(l)
+	s.reports(l, 0, "bound")
+	time.Sleep(5 * time.Second) // the WAN side asks again meanwhile
+	if had := s.uplink(); had != "" || strings.Contains(s.proc.String(), "msg=bound side=wan") {
+		t.Errorf("the WAN port has %q", had)
+	}
+	if own := s.packets("dhcp.type == 2 && dhcp.hw.mac_addr == 02:00:5e:00:01:01"); len(own) > 0 {
+		t.Errorf("the router answered itself:\n%s", strings.Join(own, "\n"))
+	}
+}
+
+// TestFloodIsNotRead: a client that sends as fast as it can is held back before
+// it is read, and soon by the kernel. Another one notices nothing.
+func TestFloodIsNotRead(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "config interface 'wan'\n\toption proto 'none'\n")
+	s.on()
+	s.says(s.proc, 0, "msg=serving")
+	ns, _, err := s.addLaptop("flood", 1)
+	check(t, err)
+	l, err := newLoad(ns)
+	check(t, err)
+	stop := make(chan struct{})
+	done := make(chan int)
+	go func() {
+		n := 0
+		for ; ; n++ {
+			select {
+			case <-stop:
+				done <- n
+				return
+			default:
+				l.shout(message(7, dhcpv4.MessageTypeDiscover))
+			}
+		}
+	}()
+	anna := s.laptop("anna", 2, udhcpc{})
+	began := time.Now()
+	s.boot(anna)
+	s.reports(anna, 0, "bound")
+	took := time.Since(began)
+	s.eventually("the flood on the page", func() bool { return strings.Contains(s.page(), "messages of a flood") })
+	close(stop)
+	t.Logf("%d messages of one client in %v; anna was bound in %v", <-done, time.Since(began).Round(time.Second), took.Round(time.Millisecond))
+	out, err := run(s.router, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/metrics")
+	check(t, err)
+	if !strings.Contains(out, `leasehold_lan_refused_messages_total{network="lan"}`) {
+		t.Errorf("the metrics do not count them:\n%s", out)
+	}
+}
