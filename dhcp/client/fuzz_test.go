@@ -33,7 +33,7 @@ func FuzzReceive(f *testing.F) {
 		for len(script) > 0 && !t.Failed() {
 			script = c.play(script)
 		}
-		c.idle(time.Hour, 2000)
+		c.idle(time.Hour, 1000)
 	})
 }
 

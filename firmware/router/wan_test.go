@@ -636,3 +636,32 @@ func TestProviderHearsWhatWasConfigured(t *testing.T) {
 		}
 	})
 }
+
+// The provider is away for three days. A minute and one exchange after it is
+// back, so is the uplink; and what was done meanwhile is little.
+func TestOutageOfThreeDays(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.bound(time.Hour)
+		wear := h.flash.wear()
+		p.keepSilent(true)
+		p.listened()
+		time.Sleep(72 * time.Hour)
+		if n := len(p.listened()); n > 72*60 {
+			t.Errorf("%d messages in three days; want one a minute at most", n)
+		}
+		h.pageHas("169.254.")
+		h.look()
+		p.keepSilent(false)
+		back := time.Now()
+		for !slices.Contains(h.look(), wanUp) {
+			if time.Since(back) > 64*time.Second+time.Second+2*time.Second {
+				t.Fatalf("%v after the provider is back the uplink is not", time.Since(back))
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.Logf("up %v after the provider is back", time.Since(back))
+		if n := h.flash.wear() - wear; n != 0 {
+			t.Errorf("%d octets were programmed; want 0: it is the address that it was", n)
+		}
+	})
+}
