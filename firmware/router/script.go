@@ -113,13 +113,14 @@ func (s *script) end() {
 
 // happens tells the script what a step means to the port.
 func (w *wan) happens(s client.Step) {
-	if s.Why.Reason != client.NoAnswer {
+	if s.Why.Reason != 0 && s.Why.Reason != client.NoAnswer {
 		w.unanswered = 0
 	}
+	l := w.machine.Lease()
 	switch {
 	case s.Why.Reason == client.Refused:
 		w.script.tell("nak", w.scriptEnv("serverid="+addrText(s.Why.Server), "message="+s.Why.Detail))
-	case s.Why.Reason == client.NoAnswer && w.machine.Lease() == nil:
+	case s.Why.Reason == client.NoAnswer && (l == nil || l.LinkLocal):
 		if w.unanswered++; w.unanswered%failedAfter == 0 {
 			w.script.tell("leasefail", w.scriptEnv())
 		}

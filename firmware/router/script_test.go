@@ -21,6 +21,23 @@ func (h *house) told() []string {
 	return slices.DeleteFunc(h.look(), func(s string) bool { return !strings.HasPrefix(s, "script ") })
 }
 
+// An address of our own choice is no lease: what was tried has failed all the
+// same, and goes on failing.
+func TestScriptIsToldOfNoLinkLocalAddress(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.WAN.Script = "/etc/wan"
+		h.connect(1000 * time.Second).keepSilent(true)
+		h.boot()
+		h.awaits("link-local address taken")
+		h.told()
+		time.Sleep(10 * time.Minute)
+		got := h.told()
+		if n := len(got); n != 3 || slices.ContainsFunc(got, func(s string) bool { return s != "script /etc/wan leasefail interface=wan" }) {
+			t.Errorf("in ten minutes without a server it is told %q; want three failures", got)
+		}
+	})
+}
+
 func TestScriptIsToldAsUdhcpcsIs(t *testing.T) {
 	live(t, func(h *house) {
 		h.cfg.WAN.Script = "/etc/wan"
