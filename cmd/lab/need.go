@@ -42,6 +42,7 @@ var (
 		{"cpio", "", []string{"cpio"}},
 		{"binwalk", "", []string{"binwalk"}},
 		{"bootpc", "", []string{"bootpc"}},
+		{"qemu-system-x86_64", "/usr/lib/ipxe/qemu/pxe-e1000.rom", []string{"qemu-system-x86 ipxe-qemu"}},
 		{"networkctl", "/lib/systemd/systemd-networkd", []string{"systemd"}},
 	}
 	qemuTools = []tool{

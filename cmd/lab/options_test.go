@@ -493,3 +493,59 @@ func TestLongReply(t *testing.T) {
 		t.Error("no reply was overloaded")
 	}
 }
+
+// TestOptionsMeanWhatTheyMeanToDnsmasq: what is written as dnsmasq has it comes to
+// the client as dnsmasq sends it.
+func TestOptionsMeanWhatTheyMeanToDnsmasq(t *testing.T) {
+	t.Parallel()
+	lines := []string{
+		"6,192.0.2.53,0.0.0.0", "option:ntp-server,192.0.2.1,192.0.2.2", "option:mtu,1400", "23,64", "44,192.0.2.44", "46,8",
+		"33,10.9.0.1,192.168.1.9", "option:domain-search,a.example,b.a.example,example", "120,sip.example", "66,tftp", "67,a/file",
+		"121,10.8.0.0/16,192.168.1.8,0.0.0.0/0,192.168.1.1", "option:static-route,10.9.0.2,192.168.1.9", "100,CET-1CEST",
+		"211,10.0.0.1,10.0.0.2", "212,7", "213,300", "214,70000", "215,7s", "216,7i", "217,01:02:ff", "218,some text", "219,a,b",
+		"option:T1,20m", "59,50m", "108,1800", "vendor:MSFT,2,1i", "vendor:MSFT,1,192.0.2.9", "encap:220,190,user", "encap:220,191,3",
+		"tag:!none,221,yes", "tag:none,222,no",
+	}
+	conf := "config interface 'wan'\n\toption proto 'none'\nconfig dhcp 'lan'\n\toption leasetime '1h'\n"
+	dnsmasq := []string{"dnsmasq", "--no-daemon", "--conf-file=/dev/null", "--user=root", "--group=root", "--port=0", "--no-ping",
+		"--interface=br-lan", "--bind-interfaces", "--dhcp-range=192.168.1.100,192.168.1.249,1h", "--dhcp-authoritative"}
+	asks := []string{"-V", "MSFT 5.0", "-O", "43"}
+	for _, l := range lines {
+		conf += "\tlist dhcp_option '" + l + "'\n"
+		dnsmasq = append(dnsmasq, "--dhcp-option="+l)
+	}
+	for _, code := range []int{6, 23, 33, 42, 44, 46, 26, 58, 59, 66, 67, 100, 108, 119, 120, 121} {
+		asks = append(asks, "-O", fmt.Sprint(code))
+	}
+	for code := 211; code <= 222; code++ {
+		asks = append(asks, "-O", fmt.Sprint(code))
+	}
+	s := newStreet(t, conf)
+	check(t, usedRing(s.ring()))
+	s.on()
+	s.says(s.proc, 0, "msg=serving")
+	l := s.laptop("anna", 1, udhcpc{})
+	ours := s.once(l, asks...)
+	_, err := s.proc.end(syscall.SIGKILL)
+	check(t, err)
+	p := s.spawn(s.router, append(dnsmasq, "--pid-file="+s.dir+"/peer.pid", "--dhcp-leasefile="+s.dir+"/peer.leases")...)
+	s.says(p, 0, "sockets bound exclusively|DHCP, IP range")
+	theirs := s.once(l, asks...)
+	for _, name := range []string{"ip", "domain", "PWD", "_", "siaddr", "sname", "boot_file"} {
+		delete(ours, name)
+		delete(theirs, name)
+	}
+	for name, v := range theirs {
+		if ours[name] != v {
+			t.Errorf("dnsmasq says %s=%q, we say %q", name, v, ours[name])
+		}
+	}
+	for name, v := range ours {
+		if _, ok := theirs[name]; !ok {
+			t.Errorf("we say %s=%q, dnsmasq nothing", name, v)
+		}
+	}
+	if len(ours) < len(lines) {
+		t.Errorf("only %v", ours)
+	}
+}

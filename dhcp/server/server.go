@@ -27,6 +27,12 @@
 // can be probed there, so the clients have to find out themselves. What only an
 // agent may say, its option 82 and a subnet selection, counts for nothing in a
 // message that no agent forwarded; the message is answered all the same.
+//
+// A client is known by its identifier, as RFC 2131 has it, but what boots from
+// one card by several identifiers is one client: see Identity. What it is told is
+// chosen by who it is: a Host, by any of its marks, and the tags that Classes give
+// it. What deviates from the standards on purpose stands in
+// TestDeliberateDeviations, with the reason.
 package server
 
 import (
