@@ -45,6 +45,7 @@ const (
 	optServer       = 54
 	optT1           = 58
 	optT2           = 59
+	optVendorClass  = 60
 	optClientID     = 61
 	optTFTPServer   = 66
 	optBootFile     = 67
@@ -54,6 +55,7 @@ const (
 	optIPv6Only     = 108
 	optRoutes       = 121
 	optRoutesMS     = 249
+	optEnd          = 255
 	mostFile        = 127 // octets in the field, before the zero that ends it
 	mostServerName  = 63
 	defaultRouteLen = 1 + 4
@@ -151,18 +153,37 @@ func (s *Server) settings(m *dhcpv4.DHCPv4, q query) {
 			m.Options[o.Code] = s.resolve(o, c)
 		}
 	}
-	for _, o := range c.options {
-		if o.Sub != 0 && o.Value != nil && (o.Force || wanted(asked, o.Code)) {
-			v := s.resolve(o, c)
-			whole := append(slices.Clip(m.Options[o.Code]), o.Sub, byte(len(v)))
-			m.Options[o.Code] = append(whole, v...)
-		}
-	}
+	s.nested(m, q, c)
 	if v := c.value(optRoutes); v != nil && c.value(optRoutesMS) == nil && asks(asked, optRoutesMS) {
 		m.Options[optRoutesMS] = s.withDefault(v, c.value(optRouters)) // what Windows asked for before RFC 3442
 	}
 	s.names(m, q)
 	s.boot(m, q, c)
+}
+
+// nested adds the options inside options, with an End behind them. A client that
+// is sent what is for its vendor class is told that class again: that is how some
+// know whose options they are.
+func (s *Server) nested(m *dhcpv4.DHCPv4, q query, c choice) {
+	asked := q.Msg.ParameterRequestList()
+	var ends []uint8
+	for _, o := range c.options {
+		if o.Sub == 0 || o.Value == nil || !o.Force && !wanted(asked, o.Code) {
+			continue
+		}
+		v := s.resolve(o, c)
+		whole := append(slices.Clip(m.Options[o.Code]), o.Sub, byte(len(v)))
+		m.Options[o.Code] = append(whole, v...)
+		if !slices.Contains(ends, o.Code) {
+			ends = append(ends, o.Code)
+		}
+		if o.Vendor != "" && m.Options[optVendorClass] == nil {
+			m.Options[optVendorClass] = q.Msg.Options[optVendorClass]
+		}
+	}
+	for _, code := range ends {
+		m.Options[code] = append(m.Options[code], optEnd)
+	}
 }
 
 // resolve is the value of an option as it is sent.

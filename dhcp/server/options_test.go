@@ -84,9 +84,9 @@ func TestVendorOptions(t *testing.T) {
 		Option{Vendor: "acme", Code: 43, Sub: 3, Value: []byte{9}}))
 	windows := option(60, []byte("MSFT 5.0")...)
 	a := h.hears(discover(1, windows, asksFor(43)))
-	h.hears(discover(2, option(60, []byte("acme")...), asksFor(43))).has(43, append([]byte("raw"), 3, 1, 9)...)
-	a.has(43, append([]byte("raw"), 1, 4, 0, 0, 0, 2, 2, 4, 0, 0, 0, 1)...)
-	h.hears(discover(1, asksFor(43))).has(43, []byte("raw")...)
+	h.hears(discover(2, option(60, []byte("acme")...), asksFor(43))).has(43, append([]byte("raw"), 3, 1, 9, 255)...).has(60, []byte("acme")...)
+	a.has(43, append([]byte("raw"), 1, 4, 0, 0, 0, 2, 2, 4, 0, 0, 0, 1, 255)...)
+	h.hears(discover(1, asksFor(43))).has(43, []byte("raw")...).lacks(60)
 	h.hears(discover(1, windows, asksFor(3))).lacks(43)
 	if v := string(h.cfg.Options[2].Value); v != "raw" {
 		t.Errorf("the configuration has become %q", v)

@@ -51,7 +51,7 @@ func TestRFC2132_33_MaskBeforeRouters(t *testing.T) {
 // that one, as options of its own inside option 43.
 func TestRFC2132_84_VendorOptionsGoToTheVendor(t *testing.T) {
 	h := newHouse(t, options(Option{Vendor: "acme", Code: 43, Sub: 1, Value: []byte{7}}))
-	h.hears(discover(1, option(60, []byte("acme 1.0")...), asksFor(43))).has(43, 1, 1, 7)
+	h.hears(discover(1, option(60, []byte("acme 1.0")...), asksFor(43))).has(43, 1, 1, 7, 255)
 	h.hears(discover(1, option(60, []byte("other")...), asksFor(43))).lacks(43)
 }
 
