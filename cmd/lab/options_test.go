@@ -496,7 +496,8 @@ func TestLongReply(t *testing.T) {
 
 // TestOptionsMeanWhatTheyMeanToDnsmasq: what is written as dnsmasq has it comes to
 // the client as dnsmasq sends it. (The identifier is returned by RFC 6842, which
-// dnsmasq does not heed, and without being told it sends no domain.)
+// dnsmasq does not heed; it names itself as next server; and without being told it
+// sends no domain.)
 func TestOptionsMeanWhatTheyMeanToDnsmasq(t *testing.T) {
 	t.Parallel()
 	lines := []string{
@@ -531,7 +532,7 @@ func TestOptionsMeanWhatTheyMeanToDnsmasq(t *testing.T) {
 	p := s.spawn(s.router, append(dnsmasq, "--pid-file="+s.dir+"/peer.pid", "--dhcp-leasefile="+s.dir+"/peer.leases")...)
 	s.says(p, 0, "sockets bound exclusively|DHCP, IP range")
 	theirs := s.once(l, asks...)
-	for _, name := range []string{"ip", "domain", "PWD", "_", "opt61"} {
+	for _, name := range []string{"ip", "domain", "PWD", "_", "opt61", "siaddr"} {
 		delete(ours, name)
 		delete(theirs, name)
 	}
