@@ -111,6 +111,26 @@ func TestAddressIsDefended(t *testing.T) {
 	}
 }
 
+// TestGatewayThatAnswersForAll: a provider that keeps neighbours apart answers
+// ARP for every address, and for the one that it has just granted.
+func TestGatewayThatAnswersForAll(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "")
+	home := site{"203.0.113", 1}
+	for i := 100; i <= 110; i++ {
+		check(t, ip(s.isp, fmt.Sprintf("addr add %s.%d/32 dev lo", home.net, i)))
+	}
+	s.dhcpdAt(home)
+	s.on()
+	had := s.isBound(0, "bound", home)
+	if n := len(s.packets("arp.opcode == 2 && arp.src.proto_ipv4 == " + had + " && eth.dst == 02:00:5e:00:01:01")); n == 0 {
+		t.Error("the gateway did not answer: nothing was tested")
+	}
+	if n := len(s.packets("dhcp.option.dhcp == 4")); n > 0 {
+		t.Errorf("%d addresses were declined", n)
+	}
+}
+
 // TestNoProviderAtAll: after a minute the port has an address of its own choice
 // that leads nowhere, and the provider's as soon as there is one.
 func TestNoProviderAtAll(t *testing.T) {

@@ -208,7 +208,7 @@ func TestWANDeclinesWhatIsInUse(t *testing.T) {
 	t.Parallel()
 	s := newStreet(t, "")
 	const squatted, free = "203.0.113.101", "203.0.113.100" // udhcpd offers the former first
-	check(t, ip(s.isp, "addr add "+squatted+"/32 dev lo"))
+	s.neighbour("squat", squatted+"/32")
 	s.udhcpd("60", free, squatted)
 	s.on()
 	s.says(s.proc, 0, `msg="address is in use" .*addr=`+squatted)

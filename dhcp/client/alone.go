@@ -111,9 +111,9 @@ func (m *Machine) seek(now time.Time, s *Step) {
 }
 
 // sought takes the answer to a probe of the search.
-func (m *Machine) sought(now time.Time, inUse bool) Step {
+func (m *Machine) sought(now time.Time, by dhcp.HWAddr) Step {
 	a := &m.alone
-	if inUse {
+	if by != (dhcp.HWAddr{}) {
 		return m.moveAway(now)
 	}
 	wait := probeMin + m.upTo(probeMax-probeMin)

@@ -3,6 +3,8 @@ package client
 import (
 	"net/netip"
 	"time"
+
+	"leasehold/dhcp"
 )
 
 // The times of RFC 5227, section 1.1. The probes themselves are the caller's.
@@ -46,8 +48,8 @@ func (m *Machine) announcement(now time.Time) (none netip.Addr) {
 	return l.Addr.Addr()
 }
 
-// Conflict says that another station claims a, by an ARP packet of which a is
-// the sender.
+// Conflict says that another station claims a: it has sent an ARP packet of which
+// a is the sender.
 //
 // "If this is the first conflicting ARP packet that the host has seen, or if the
 // time of the last conflict ARP packet is longer than DEFEND_INTERVAL ago, then
@@ -55,12 +57,12 @@ func (m *Machine) announcement(now time.Time) (none netip.Addr) {
 // the first conflicting ARP packet the host has seen, and the time recorded for
 // the previous conflicting ARP packet is within DEFEND_INTERVAL seconds, then the
 // host MUST immediately cease using this address". RFC 5227, section 2.4, (b).
-func (m *Machine) Conflict(now time.Time, a netip.Addr) Step {
+func (m *Machine) Conflict(now time.Time, a netip.Addr, by dhcp.HWAddr) Step {
 	if s, over := m.expire(now); over {
 		return m.done(now, s)
 	}
 	l := m.Lease()
-	if l == nil || l.Addr.Addr() != a {
+	if l == nil || l.Addr.Addr() != a || !l.usedBy(by) {
 		return m.done(now, Step{})
 	}
 	if f := m.claim.fought; f.IsZero() || now.Sub(f) >= defendInterval {

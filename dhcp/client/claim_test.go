@@ -9,7 +9,7 @@ import (
 func (p *player) conflict(addr string) *player {
 	p.Helper()
 	p.quiet()
-	p.did(p.m.Conflict(p.now, ip(addr)))
+	p.did(p.m.Conflict(p.now, ip(addr), squatter))
 	return p
 }
 
@@ -102,4 +102,25 @@ func TestLinkLocalAddressIsDefendedAndThenLeft(t *testing.T) {
 		p.skipDiscover()
 	}
 	p.probes(secondLocal)
+}
+
+// A provider that keeps neighbours apart answers ARP for all of them, and so for
+// the address that it has just granted.
+func TestGatewayThatAnswersForEverybodyIsNoSquatter(t *testing.T) {
+	p := playRequesting(t)
+	p.hears(ack("192.0.2.7")).probes("192.0.2.7")
+	p.did(p.m.Probed(p.now, ip("192.0.2.7"), gateway))
+	p.installs("192.0.2.7/24").in(Bound)
+	for range 3 {
+		p.did(p.m.Conflict(p.now, ip("192.0.2.7"), gateway))
+		p.silent().in(Bound)
+	}
+	p.announced("192.0.2.7 announced at 0s")
+}
+
+// An address of our own choice was granted by nobody.
+func TestGatewayThatAnswersForALinkLocalAddressHasIt(t *testing.T) {
+	p := playAlone(t)
+	p.did(p.m.Probed(p.now, ip(firstLocal), gateway))
+	p.silent().because("169.254.117.101 is in use by another station, trying another")
 }

@@ -129,19 +129,19 @@ func (m *Machine) Receive(now time.Time, d dhcp.Datagram) Step {
 	return m.done(now, m.state.receive(m, now, a))
 }
 
-// Probed takes what came of Step.Probe: whether somebody else uses a.
-func (m *Machine) Probed(now time.Time, a netip.Addr, inUse bool) Step {
+// Probed takes what came of Step.Probe: who else uses a, zero for nobody.
+func (m *Machine) Probed(now time.Time, a netip.Addr, by dhcp.HWAddr) Step {
 	if s, over := m.expire(now); over {
 		return m.done(now, s)
 	}
 	p, ok := m.state.(*probing)
 	if !ok || p.lease.Addr.Addr() != a {
 		if m.held == nil && a == m.alone.addr && m.alone.lease == nil {
-			return m.done(now, m.sought(now, inUse))
+			return m.done(now, m.sought(now, by))
 		}
 		return m.done(now, Step{})
 	}
-	if inUse {
+	if p.lease.usedBy(by) {
 		return m.done(now, m.decline(now, p.lease))
 	}
 	s := m.bind(now, p.lease)

@@ -445,7 +445,7 @@ func TestLateTickSkipsWhatIsOver(t *testing.T) {
 func TestExpiryIsNotOverlooked(t *testing.T) {
 	for name, happens := range map[string]func(*Machine, time.Time) Step{
 		"Receive": func(m *Machine, now time.Time) Step { return m.Receive(now, dhcp.Datagram{}) },
-		"Probed":  func(m *Machine, now time.Time) Step { return m.Probed(now, ip("192.0.2.7"), false) },
+		"Probed":  func(m *Machine, now time.Time) Step { return m.Probed(now, ip("192.0.2.7"), nobody) },
 		"LinkUp":  (*Machine).LinkUp,
 	} {
 		p := playBound(t)

@@ -51,8 +51,8 @@ func TestFigure5(t *testing.T) {
 		{"free", func(p *player) { p.free("192.0.2.7") }},
 		{"in use", func(p *player) { p.inUse("192.0.2.7") }},
 		{"two claims", func(p *player) {
-			p.did(p.m.Conflict(p.now, ip("192.0.2.7")))
-			p.did(p.m.Conflict(p.now, ip("192.0.2.7")))
+			p.did(p.m.Conflict(p.now, ip("192.0.2.7"), squatter))
+			p.did(p.m.Conflict(p.now, ip("192.0.2.7"), squatter))
 		}},
 		{"link is back", func(p *player) { p.linkUp() }},
 	}
@@ -167,7 +167,7 @@ func TestNobodyKeepsUsBusy(t *testing.T) {
 			}
 		}},
 		"grants a second":       {1500, func(p *player) { p.replies(offer("192.0.2.7"), ack("192.0.2.7", second)) }},
-		"grants what is in use": {300, func(p *player) { p.taken = true; p.replies(offer("192.0.2.7"), ack("192.0.2.7")) }},
+		"grants what is in use": {300, func(p *player) { p.by = squatter; p.replies(offer("192.0.2.7"), ack("192.0.2.7")) }},
 		"grants another one each time": {1500, func(p *player) {
 			p.replies(offer("192.0.2.7"), ack(fmt.Sprintf("192.0.2.%d", 1+p.now.Unix()%200), second))
 		}},
@@ -178,7 +178,7 @@ func TestNobodyKeepsUsBusy(t *testing.T) {
 		"drives us off": {400, func(p *player) {
 			p.replies(offer("192.0.2.7"), ack("192.0.2.7"))
 			for range 3 {
-				p.did(p.m.Conflict(p.now, ip("192.0.2.7")))
+				p.did(p.m.Conflict(p.now, ip("192.0.2.7"), squatter))
 			}
 		}},
 		"refuses extensions": {700, func(p *player) {
@@ -198,7 +198,7 @@ func TestNobodyKeepsUsBusy(t *testing.T) {
 				before := p.sent
 				p.tick()
 				if a := &p.m.alone; a.lease == nil && a.asked.Equal(p.now) {
-					p.did(p.m.Probed(p.now, a.addr, false))
+					p.did(p.m.Probed(p.now, a.addr, nobody))
 				}
 				if p.sent != before && p.sent != nil {
 					n++
@@ -225,7 +225,7 @@ func (p *player) replies(offer, ack func(*dhcpv4.DHCPv4) *dhcpv4.DHCPv4) {
 	}
 	p.done = nil
 	if q, ok := p.m.state.(*probing); ok {
-		p.did(p.m.Probed(p.now, q.lease.Addr.Addr(), p.taken))
+		p.did(p.m.Probed(p.now, q.lease.Addr.Addr(), p.by))
 	}
 	p.done = nil
 }

@@ -162,9 +162,13 @@ func (c *careful) play(script []byte) []byte {
 			a, c.asked = c.asked[n-1], c.asked[:n-1]
 		}
 		c.free[a] = op == probeFree
-		c.did(c.m.Probed(c.now, a, op == probeInUse))
+		by := nobody
+		if op == probeInUse {
+			by = squatter
+		}
+		c.did(c.m.Probed(c.now, a, by))
 	case conflict:
-		c.did(c.m.Conflict(c.now, c.installed.Addr()))
+		c.did(c.m.Conflict(c.now, c.installed.Addr(), squatter))
 	case linkDown:
 		c.did(c.m.LinkDown(c.now))
 	case linkUp:

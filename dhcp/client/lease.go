@@ -38,6 +38,15 @@ type Lease struct {
 	hop dhcp.HWAddr // who sent the frame that it came in
 }
 
+// usedBy reports whether a station that answers for the address of l is one that
+// uses it. Whose frames the lease came in is none: that is the provider's gateway,
+// and where neighbours may not hear each other it answers for all of them, for us
+// as well (proxy ARP, RFC 1027). A client that declined then would never get an
+// address there.
+func (l *Lease) usedBy(hw dhcp.HWAddr) bool {
+	return hw != dhcp.HWAddr{} && hw != l.hop
+}
+
 // left is how long l still runs.
 func (l *Lease) left(now time.Time) time.Duration {
 	if l.Expires.IsZero() {

@@ -22,7 +22,12 @@ const (
 	h  = time.Hour
 )
 
-var hw = dhcp.HWAddr{2, 0, 0, 0, 0, 1}
+var (
+	hw       = dhcp.HWAddr{2, 0, 0, 0, 0, 1}
+	gateway  = dhcp.HWAddr{2, 0, 0, 0, 0, 0xff} // sends what servers say
+	squatter = dhcp.HWAddr{2, 0, 0, 0, 0, 9}
+	nobody   dhcp.HWAddr
+)
 
 // A player plays a timetable against a machine. What the machine does must be
 // said by the test, in order and at the right time; anything else fails it.
@@ -35,7 +40,7 @@ type player struct {
 	done  []string       // not yet said by the test
 	sent  *dhcp.Datagram // latest
 	why   Event          // latest notable
-	taken bool           // what a probe of replies finds
+	by    dhcp.HWAddr    // what a probe of replies finds
 	alone bool           // link-local addresses are part of the story
 	said  []string       // "192.0.2.7 announced at 0s"
 }
@@ -218,14 +223,14 @@ func (p *player) holds(want string) *player {
 func (p *player) free(addr string) *player {
 	p.Helper()
 	p.quiet()
-	p.did(p.m.Probed(p.now, ip(addr), false))
+	p.did(p.m.Probed(p.now, ip(addr), nobody))
 	return p
 }
 
 func (p *player) inUse(addr string) *player {
 	p.Helper()
 	p.quiet()
-	p.did(p.m.Probed(p.now, ip(addr), true))
+	p.did(p.m.Probed(p.now, ip(addr), squatter))
 	return p
 }
 
@@ -251,7 +256,7 @@ func (p *player) hears(answer func(to *dhcpv4.DHCPv4) *dhcpv4.DHCPv4) *player {
 	if err != nil {
 		p.Fatal(err)
 	}
-	p.did(p.m.Receive(p.now, dhcp.Datagram{Msg: msg, HW: dhcp.HWAddr{2, 0, 0, 0, 0, 0xff}}))
+	p.did(p.m.Receive(p.now, dhcp.Datagram{Msg: msg, HW: gateway}))
 	return p
 }
 

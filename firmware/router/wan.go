@@ -63,8 +63,8 @@ type claim struct {
 }
 
 type probeResult struct {
-	addr  netip.Addr
-	inUse bool
+	addr netip.Addr
+	by   dhcp.HWAddr // who uses it; zero: nobody
 }
 
 // run holds a lease until ctx ends or the interface goes. The address that the
@@ -167,10 +167,14 @@ func (w *wan) loop(ctx context.Context) error {
 			// kernel takes a second longer to say so.
 			w.up = w.up || step.Why.Reason != 0
 		case p := <-w.probed:
-			step = w.machine.Probed(time.Now(), p.addr, p.inUse)
+			step = w.machine.Probed(time.Now(), p.addr, p.by)
+			if r := step.Why.Reason; r == client.InUse || r == client.Contested {
+				w.log.Warn("address is in use", "addr", p.addr, "by", p.by)
+			}
 		case c := <-w.claimed:
-			w.log.Warn("address is claimed", "addr", c.addr, "by", c.by)
-			step = w.machine.Conflict(time.Now(), c.addr)
+			if step = w.machine.Conflict(time.Now(), c.addr, c.by); step.Why.Reason != 0 {
+				w.log.Warn("address is claimed", "addr", c.addr, "by", c.by)
+			}
 		case w.lans = <-w.nets:
 			if l := w.machine.Lease(); l != nil {
 				step = client.Step{Lease: l, Announce: l.Addr.Addr(), Wake: step.Wake}
@@ -332,12 +336,8 @@ func (w *wan) probe(ctx context.Context, a netip.Addr, probed chan<- probeResult
 	if err != nil {
 		w.log.Error("not probed", "err", err)
 	}
-	inUse := by != (dhcp.HWAddr{})
-	if inUse {
-		w.log.Warn("address is in use", "addr", a, "by", by)
-	}
 	select {
-	case probed <- probeResult{a, inUse}:
+	case probed <- probeResult{a, by}:
 	case <-ctx.Done():
 	}
 }
