@@ -130,6 +130,10 @@ func (s *street) cableOut() {
 	check(s.T, ip(s.isp, "link set eth0 down"))
 	time.Sleep(time.Second)
 	check(s.T, ip(s.isp, "link set eth0 up"))
+	s.eventually("the carrier", func() bool { // some servers do not wait for it
+		state, _ := run(s.isp, "cat", "/sys/class/net/eth0/operstate")
+		return state == "up\n"
+	})
 }
 
 // neighbour is another station on the ISP's wire, with these addresses.

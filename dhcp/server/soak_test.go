@@ -407,7 +407,10 @@ func (m *machine) does(s client.Step) {
 		w.after(400*time.Millisecond, func() {
 			if m.epoch == epoch && m.on {
 				by := w.answers(s.Probe)
-				m.does(m.m.Probed(w.now, s.Probe, by != (dhcp.HWAddr{}) && by != m.hw))
+				if by == m.hw {
+					by = dhcp.HWAddr{}
+				}
+				m.does(m.m.Probed(w.now, s.Probe, by))
 			}
 		})
 	}
