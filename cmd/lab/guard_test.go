@@ -34,13 +34,7 @@ func TestAnotherServerIsFound(t *testing.T) {
 func TestLANAndWANConnected(t *testing.T) {
 	t.Parallel()
 	s := newStreet(t, "")
-	check(t, ip(s.isp,
-		"link add street type bridge forward_delay 0",
-		"link set street up",
-		"link set eth0 master street",
-		"link add cable type veth peer name lan8 netns "+s.router,
-		"link set cable master street up"))
-	check(t, ip(s.router, "link set lan8 master br-lan up"))
+	s.connect()
 	s.on()
 	s.says(s.proc, 0, `msg=alarm side=lan network=lan what="lan and the WAN port are connected to each other"`)
 	s.eventually("the alarm on the page", func() bool {
@@ -56,6 +50,38 @@ func TestLANAndWANConnected(t *testing.T) {
 	if own := s.packets("dhcp.type == 2 && dhcp.hw.mac_addr == 02:00:5e:00:01:01"); len(own) > 0 {
 		t.Errorf("the router answered itself:\n%s", strings.Join(own, "\n"))
 	}
+}
+
+// connect puts a cable between the LAN and the bridge "street", on which the
+// provider then is.
+func (s *street) connect() {
+	s.Helper()
+	check(s.T, ip(s.isp,
+		"link add street type bridge forward_delay 0",
+		"link set street up",
+		"addr flush dev eth0",
+		"addr add "+ispNet+" brd + dev street",
+		"link set eth0 master street",
+		"link add cable type veth peer name lan8 netns "+s.router,
+		"link set cable master street up"))
+	check(s.T, ip(s.router, "link set lan8 master br-lan up"))
+}
+
+// TestProviderOnBothSides: the WAN port has its lease from the provider, and the
+// owner is told that the LAN hears the provider too.
+func TestProviderOnBothSides(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "")
+	s.connect()
+	s.provider("1h", "--interface=street")
+	s.on()
+	s.says(s.proc, 0, `msg=bound side=wan`)
+	s.says(s.proc, 0, `msg=alarm side=lan network=lan what="another DHCP server answers on lan: `+ispAddr)
+	s.eventually("the alarms on the page", func() bool {
+		page := s.page()
+		return strings.Contains(page, "answers on lan and on the WAN port: the two are connected, or were swapped") &&
+			strings.Contains(page, "another DHCP server answers on lan: "+ispAddr)
+	})
 }
 
 // TestFloodIsNotRead: a client that sends as fast as it can is held back before
