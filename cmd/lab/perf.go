@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// measurePerf has Kea's perfdhcp ask leasehold for leases at a steady rate, as a
-// client on the LAN, as a relay agent on the LAN, and as one of a network behind
-// it, each faster until something is lost.
+// measurePerf has Kea's perfdhcp ask leasehold for leases at a steady rate, each
+// faster until something is lost. For IPv4 it is always a relay agent: of the LAN
+// itself, to everybody and to us alone, and of a network behind one.
 func measurePerf(binary, tmp, apart string) error {
 	c, err := newCrowd("perf")
 	if err != nil {
@@ -26,14 +26,14 @@ func measurePerf(binary, tmp, apart string) error {
 		return nil
 	}
 	command := append(append([]string{"env"}, env...), path, "-4", "-p", strconv.Itoa(int(perfTime/time.Second)), "-R", "60000", "-u")
-	fmt.Printf("%-28s %12s %14s %8s %8s %10s\n", "perfdhcp", "asked/s", "exchanges/s", "sent", "dropped", "avg delay")
+	fmt.Printf("%-28s %12s %14s %8s %8s %10s\n", "perfdhcp as relay agent", "asked/s", "exchanges/s", "sent", "dropped", "avg delay")
 	for i, mode := range []struct {
 		name string
 		args []string
 	}{
-		{"broadcast on the LAN", []string{"-l", "eth0", "-B", "all"}},
-		{"relay agent on the LAN", []string{"-l", "192.168.0.2", "192.168.1.1"}},
-		{"relay agent, other network", []string{"-l", "10.9.0.2", "192.168.1.1"}},
+		{"of the LAN, to everybody", []string{"-l", "eth0", "-B", "all"}},
+		{"of the LAN", []string{"-l", "192.168.0.2", "192.168.1.1"}},
+		{"of another network", []string{"-l", "10.9.0.2", "192.168.1.1"}},
 	} {
 		for _, r := range []int{250, 500, 1000, 2000, 4000, 8000} {
 			store := fmt.Sprintf("%s/perf%d-%d", tmp, i, r)
