@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -122,14 +123,15 @@ func TestOtherServersAreLookedFor(t *testing.T) {
 func TestWiresThatAreConnectedRaiseTheAlarm(t *testing.T) {
 	live(t, func(h *house) {
 		h.cfg.WAN.Enabled = true
-		h.boot()
 		var asked []dhcp.Datagram
 		h.isp = func(d dhcp.Datagram) []dhcp.Datagram {
 			d.HW = wanHW
 			asked = append(asked, d)
 			return nil
 		}
+		h.boot()
 		time.Sleep(10 * time.Second)
+		synctest.Wait()
 		if len(asked) == 0 {
 			t.Fatal("the WAN port asked nobody")
 		}
