@@ -241,7 +241,7 @@ func checkTag(s string) error {
 // value reads a value; addrs: of which 0.0.0.0 is the router's own.
 func (k kind) value(s string) (v []byte, addrs bool, err error) {
 	if k != text {
-		if v, ok := hexValue(s); ok {
+		if v, ok := hexValue(s); ok && k.holds(len(v)) {
 			return v, false, nil
 		}
 	}
@@ -281,6 +281,25 @@ func (k kind) value(s string) (v []byte, addrs bool, err error) {
 		return guess(s)
 	}
 	return v, false, err
+}
+
+// holds tells whether a value can have so many octets.
+func (k kind) holds(octets int) bool {
+	switch k {
+	case addresses:
+		return octets%4 == 0
+	case pairs:
+		return octets%8 == 0
+	case octet:
+		return octets == 1
+	case short:
+		return octets == 2
+	case shorts:
+		return octets%2 == 0
+	case long, duration:
+		return octets == 4
+	}
+	return true
 }
 
 // guess reads what it looks like: addresses, a number in as few octets as it
@@ -346,7 +365,7 @@ func noDefault(pairs []byte) error {
 func numbers(s string, size, most int) (v []byte, err error) {
 	words := strings.Split(s, ",")
 	for _, word := range words {
-		n, err := strconv.ParseInt(word, 0, 64)
+		n, err := strconv.ParseInt(word, 10, 64)
 		bits := 8 * size
 		if err != nil || n >= 1<<bits || n < -1<<(bits-1) || len(words) > most {
 			return nil, fmt.Errorf("%s is no number of %d octets", show(s), size)
