@@ -34,31 +34,34 @@ type Boot struct {
 
 // The options that the server itself has something to say about.
 const (
-	optMask         = 1
-	optRouters      = 3
-	optDNS          = 6
-	optHostName     = 12
-	optDomain       = 15
-	optBroadcast    = 28
-	optTime         = 51
-	optType         = 53
-	optServer       = 54
-	optT1           = 58
-	optT2           = 59
-	optVendorClass  = 60
-	optClientID     = 61
-	optTFTPServer   = 66
-	optBootFile     = 67
-	optRapidCommit  = 80
-	optFQDN         = 81
-	optMachine      = 97
-	optIPv6Only     = 108
-	optRoutes       = 121
-	optRoutesMS     = 249
-	optEnd          = 255
+	optMask        = 1
+	optRouters     = 3
+	optDNS         = 6
+	optHostName    = 12
+	optDomain      = 15
+	optBroadcast   = 28
+	optTime        = 51
+	optType        = 53
+	optServer      = 54
+	optT1          = 58
+	optT2          = 59
+	optVendorClass = 60
+	optClientID    = 61
+	optTFTPServer  = 66
+	optBootFile    = 67
+	optRapidCommit = 80
+	optFQDN        = 81
+	optMachine     = 97
+	optIPv6Only    = 108
+	optRoutes      = 121
+	optRoutesMS    = 249
+	optEnd         = 255
+)
+
+const (
 	mostFile        = 127 // octets in the field, before the zero that ends it
 	mostServerName  = 63
-	defaultRouteLen = 1 + 4
+	defaultRouteLen = 1 + 4 // in option 121
 )
 
 // basics are the options that are known of every network. The mask stands in
