@@ -200,17 +200,15 @@ func TestSequentialPoolIsGivenInOrder(t *testing.T) {
 	h.hears(discover(105)).offers("192.168.1.105")
 }
 
-// The router's own address, the network's and its broadcast address, and the
-// gateways and resolvers that clients are told are nobody's to lease.
+// The router's own address, the network's and its broadcast address are nobody's
+// to lease.
 func TestTakenAddressesAreNeverGiven(t *testing.T) {
 	for _, seq := range []bool{false, true} {
 		h := newHouse(t, pool("192.168.1.0", "192.168.1.255"), func(c *Config) {
 			c.Sequential = seq
-			c.Routers = []netip.Addr{ip("192.168.1.254")}
-			c.DNS = []netip.Addr{ip("192.168.1.53"), ip("9.9.9.9")}
 		})
 		never := map[netip.Addr]bool{}
-		for _, a := range []string{"192.168.1.0", "192.168.1.1", "192.168.1.53", "192.168.1.254", "192.168.1.255"} {
+		for _, a := range []string{"192.168.1.0", "192.168.1.1", "192.168.1.255"} {
 			never[ip(a)] = true
 			h.hears(discover(1, wants(a)))
 			h.hears(request(1, wants(a), server("192.168.1.2"))) // and takes none
@@ -225,6 +223,17 @@ func TestTakenAddressesAreNeverGiven(t *testing.T) {
 		}
 		h.hears(discover(1000)).silent(PoolFull)
 	}
+}
+
+// A machine that others are told to use as resolver or gateway may well get its
+// address from us: reserved, or just leased.
+func TestResolverMayBeAClient(t *testing.T) {
+	h := newHouse(t, hosts(Host{HW: []dhcp.HWAddr{hw(1)}, Addr: ip("192.168.1.150")}), func(c *Config) {
+		c.DNS, c.Routers = []netip.Addr{ip("192.168.1.150")}, []netip.Addr{ip("192.168.1.160")}
+	})
+	h.binds(1, "192.168.1.150")
+	h.binds(2, "192.168.1.160")
+	h.at(time.Hour).hears(renewing(2, "192.168.1.160")).acks("192.168.1.160", Renewed)
 }
 
 func TestAddressIsStableOverLossOfTheRecords(t *testing.T) {

@@ -163,11 +163,6 @@ func (s *Server) Reconfigure(cfg Config) {
 	s.placed = cfg.placed()
 	s.reserved = map[netip.Addr]*Host{}
 	except := map[netip.Addr]bool{cfg.Addr.Addr(): true, cfg.Addr.Masked().Addr(): true, dhcp.LastAddr(cfg.Addr): true}
-	for _, others := range [][]netip.Addr{cfg.Routers, cfg.DNS} {
-		for _, a := range others {
-			except[a] = true
-		}
-	}
 	for i := range cfg.Hosts {
 		h := &cfg.Hosts[i]
 		if cfg.Addr.Contains(h.Addr) && !except[h.Addr] {
