@@ -42,6 +42,16 @@ func (h *house) alarms() []string {
 	return all
 }
 
+// seeks returns what was sent on the LAN to find other servers.
+func (h *house) seeks() []dhcp.Datagram {
+	h.Helper()
+	synctest.Wait()
+	p := h.port(lanDev)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return p.seeks
+}
+
 func (h *house) wantsAlarms(want ...string) {
 	h.Helper()
 	if got := h.alarms(); fmt.Sprint(got) != fmt.Sprint(want) {
@@ -94,10 +104,7 @@ func TestOtherServersAreLookedFor(t *testing.T) {
 	live(t, func(h *house) {
 		h.boot()
 		time.Sleep(time.Hour)
-		p := h.port(lanDev)
-		h.mu.Lock()
-		seeks := p.seeks
-		h.mu.Unlock()
+		p, seeks := h.port(lanDev), h.seeks()
 		if n := len(seeks); n < 11 || n > 13 {
 			t.Fatalf("other servers were looked for %d times in an hour; want 12", n)
 		}
@@ -111,7 +118,7 @@ func TestOtherServersAreLookedFor(t *testing.T) {
 		h.boot()
 		time.Sleep(time.Hour)
 		h.tell(answered(dhcpv4.MessageTypeOffer, "192.168.1.66", rogueHW))
-		if n := len(h.port(lanDev).seeks); n != 0 {
+		if n := len(h.seeks()); n != 0 {
 			t.Errorf("other servers may serve this LAN, and were looked for %d times", n)
 		}
 		h.wantsAlarms()
@@ -161,7 +168,7 @@ func TestLoopInOneNetworkRaisesTheAlarm(t *testing.T) {
 		h.boot()
 		time.Sleep(seekFirst + time.Second)
 		p := h.port(lanDev)
-		back := p.seeks[0]
+		back := h.seeks()[0]
 		back.HW = p.HW()
 		if got := h.hearsSoon(back); len(got) > 0 {
 			t.Errorf("it answers itself: %v", got)
