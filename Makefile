@@ -23,7 +23,7 @@ mkfirmware = CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags '-X ma
 given = $(foreach f,$(1),$(if $($(f)),-$(shell echo $(f) | tr A-Z a-z) $($(f))))
 
 .DEFAULT_GOAL := help
-.PHONY: help run test big-endian check build size bench crash wear fuzz boards image initramfs kernel qemu qemu-test clean go need-test $(ARCHES:%=build/leasehold-%)
+.PHONY: help run test big-endian check build size bench crash wear fuzz boards board image initramfs kernel qemu qemu-test clean go need-test $(ARCHES:%=build/leasehold-%)
 
 help: ## this list
 	@echo 'leasehold $(VERSION): DHCP server, DHCP client, lease ring and status page for small routers'
@@ -84,23 +84,26 @@ boards: go ## the boards that images are made for
 	@$(mkfirmware)
 	@build/mkfirmware boards
 
-image: go build ## an image to flash: BOARD=name KERNEL=file (CONFIG=dir DTB=file MODULES=dir INIT=slim KIND=kind KEY=file)
+image: go build ## an image to flash: BOARD=name KERNEL=file (DTB=file MODULES=dir CONFIG=dir INIT=slim KIND=kind KEY=file)
 	@$(mkfirmware)
 	@test -n '$(BOARD)' || { build/mkfirmware boards; echo 'which BOARD, and with which KERNEL?'; exit 1; }
 	@build/mkfirmware pack -board $(BOARD) $(call given,KERNEL DTB MODULES CONFIG INIT KIND KEY)
 
-initramfs: go build ## the initramfs alone, for CONFIG_EXTERNAL_CPIO of an OpenWrt build: BOARD=name (CONFIG=dir MODULES=dir INIT=slim)
+board: # which board must be said
+	@test -n '$(BOARD)' || { echo 'which BOARD=name? make boards lists them'; exit 1; }
+
+initramfs: board go build ## the initramfs alone, for CONFIG_EXTERNAL_CPIO of an OpenWrt build: BOARD=name (CONFIG=dir MODULES=dir INIT=slim)
 	@$(mkfirmware)
 	@build/mkfirmware initramfs -board $(BOARD) $(call given,MODULES CONFIG INIT) -o build/images/$(notdir $(BOARD)).cpio
 
-kernel: go ## Debian's kernel for an emulated board, in build/kernels: BOARD=name (qemu_malta-be: built from Debian's sources, minutes)
+kernel: board go ## Debian's kernel for an emulated board, in build/kernels: BOARD=name (qemu_malta-be: built from Debian's sources, minutes)
 	@$(mkfirmware)
 	@test '$(BOARD)' != qemu_malta-be || { $(lab) && build/lab -need kernel; }
 	@build/mkfirmware fetch-kernel -board $(BOARD)
 
-qemu: go build ## boot an emulated board at this terminal, its page at PAGE: BOARD=name (CONFIG=dir INIT=slim; make boards lists them)
+qemu: board go build ## boot an emulated board at this terminal, its page at PAGE: BOARD=name (CONFIG=dir INIT=slim; make boards lists them)
 	@$(lab) && build/lab -need qemu
-	@$(MAKE) -s kernel BOARD=$(BOARD)
+	@$(MAKE) -s kernel BOARD=$(BOARD) >/dev/null
 	@build/mkfirmware pack -board $(BOARD) $(call given,CONFIG INIT) -o build/images/$(BOARD) >build/images.log || { cat build/images.log; exit 1; }
 	@build/lab -boot $(BOARD) -image build/images/$(BOARD) -page $(PAGE)
 

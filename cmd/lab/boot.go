@@ -29,6 +29,6 @@ func bootBoard(name, image, page string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("%s\n\n%s\nThe page: http://%s/   Ctrl-A X ends it, and %s.flash keeps what it wrote.\n\n", e.board.Model, strings.Join(args, " "), page, image)
+	fmt.Printf("%s\n\n%s\nThe page: http://%s/   Ctrl-A X ends it, as a reboot does, and %s.flash keeps what it wrote.\n\n", e.board.Model, strings.Join(args, " "), page, image)
 	return syscall.Exec(program, args, os.Environ())
 }

@@ -37,7 +37,7 @@ func lab(args []string) error {
 	short := flags.Bool("short", false, "short leases: show renewal, release, a power cut and the reboot, then end")
 	measured := flags.String("measure", "", "measure leasehold beside other servers, with their stores in this `directory`")
 	boot := flags.String("boot", "", "boot the emulated board of that `name` from -image, at this terminal")
-	image := flags.String("image", "", "what mkfirmware packed for the board: a directory")
+	image := flags.String("image", "", "what mkfirmware packed for the board: a directory, or a FIT for U-Boot")
 	need := flags.String("need", "", "only install what the lab (run), the tests (test), the emulated boards (qemu) or a kernel that is built (kernel) need")
 	if err := flags.Parse(args); err != nil {
 		return err

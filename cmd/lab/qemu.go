@@ -71,13 +71,14 @@ func (e emulation) makeDrives() error {
 	if err != nil {
 		return err
 	}
-	if err := erased(disk, diskSize); err != nil {
+	draft := disk + ".new"
+	if err := erased(draft, diskSize); err != nil {
 		return err
 	}
-	if out, err := exec.Command(mkfs, "-q", "-F", disk).CombinedOutput(); err != nil {
+	if out, err := exec.Command(mkfs, "-q", "-F", draft).CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", mkfs, err, out)
 	}
-	return nil
+	return os.Rename(draft, disk)
 }
 
 const diskSize = 16 << 20

@@ -179,10 +179,12 @@ func TestRescueShell(t *testing.T) {
 	b.types("ping -c 1 "+routerIP, "64 bytes from "+routerIP)
 	b.types("dmesg", `leasehold: .*side=wan`)
 	b.types("leasehold leases", "the ring holds")
+	check(t, b.enter("sleep 1\x1a")) // Ctrl-Z does nothing
 	b.types("exit", enterHint)
 	b.types("", "shutdown -r reboots")
 	router := b.types("ps", `^ *(\d+) .*leasehold`)[1]
-	b.types("kill -SIGQUIT "+router, "the end.*the router ended with status 2.*SIGQUIT")
+	b.types("kill -SIGQUIT "+router, "the machine is rebooted once the shell is.*the router ended with status 2.*SIGQUIT")
+	b.types("exit", "the end.*the router ended with status 2.*SIGQUIT")
 	b.saysBy("reboot: Restarting system")
 	<-b.machine.proc.done
 	b.on()

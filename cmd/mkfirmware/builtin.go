@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 
@@ -14,6 +15,11 @@ import (
 // builtin takes a kernel that was built with the initramfs in it, and that is
 // wrapped for the boot loader.
 func (j *job) builtin() error {
+	for name, value := range map[string]string{"dtb": j.options.dtb, "modules": j.modules, "tools": j.tools, "leasehold": j.leasehold} {
+		if value != "" {
+			return fmt.Errorf("-%s: the initramfs is in the kernel already; give it to mkfirmware initramfs, and build the kernel with that", name)
+		}
+	}
 	u, data, rest, err := image.ParseUImage(j.kernel)
 	if err != nil {
 		return fmt.Errorf("-kernel: %w; want what OpenWrt calls the initramfs-kernel", err)
@@ -41,7 +47,8 @@ func (j *job) builtin() error {
 }
 
 // checkRoot looks for our initramfs in the kernel. It may be packed so that it
-// cannot be found, so only one that is for another board is a mistake.
+// cannot be found, so only one that is for another board is a mistake, or for
+// another configuration than the one given.
 func (j *job) checkRoot(data []byte) error {
 	kernel := data
 	if r, err := lzma.NewReader(bytes.NewReader(data)); err == nil {
@@ -49,30 +56,46 @@ func (j *job) checkRoot(data []byte) error {
 			kernel = b
 		}
 	}
-	text := findRoot(kernel)
+	board, conf := findRoot(kernel)
 	switch {
-	case text == nil:
+	case board != nil && !bytes.Equal(board, j.text):
+		return fmt.Errorf("-kernel: the initramfs in the kernel is for another board, or an older description; it begins with\n%.200s", board)
+	case j.config != "":
+		return j.checkConfig(conf)
+	case board == nil:
 		fmt.Fprintln(j.stdout, "warning: no initramfs of leasehold is seen in the kernel: was it built with CONFIG_EXTERNAL_CPIO?")
-	case !bytes.Equal(text, j.text):
-		return fmt.Errorf("-kernel: the initramfs in the kernel is for another board, or an older description; it begins with\n%.200s", text)
 	}
 	return nil
 }
 
-// findRoot returns the description of the board in the initramfs that a kernel
-// has in it, plain or packed with xz, or nil.
-func findRoot(kernel []byte) []byte {
+// checkConfig sees to it that the owner's files are those in the kernel, where
+// they cannot be put any more.
+func (j *job) checkConfig(built []byte) error {
+	text, problems, err := image.ReadConfig(j.board, j.config)
+	if wrong := mistakes(problems, j.stdout); wrong != nil || err != nil {
+		return cmp.Or(wrong, err)
+	}
+	if !bytes.Equal(text, built) {
+		return fmt.Errorf("-config: not what the initramfs in the kernel has; it goes in by mkfirmware initramfs -config %s, before the kernel is built", j.config)
+	}
+	return nil
+}
+
+// findRoot returns what the initramfs in a kernel, plain or packed with xz, has as
+// the description of the board and as configuration; nil: nothing.
+func findRoot(kernel []byte) (board, conf []byte) {
 	for at := range occurrences(kernel, "070701") {
-		if text := image.FileIn(kernel[at:], image.BoardFile); text != nil {
-			return text
+		if board = image.FileIn(kernel[at:], image.BoardFile); board != nil {
+			return board, image.FileIn(kernel[at:], image.ConfigFile)
 		}
 	}
 	for at := range occurrences(kernel, "\xfd7zXZ\x00") {
-		if text := image.FileIn(unpackXZ(kernel[at:]), image.BoardFile); text != nil {
-			return text
+		root := unpackXZ(kernel[at:])
+		if board = image.FileIn(root, image.BoardFile); board != nil {
+			return board, image.FileIn(root, image.ConfigFile)
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // occurrences yields where a magic is, and after the first archive no more: its

@@ -38,6 +38,9 @@ func fetchKernel(b config.Board, dir string, stdout io.Writer) (string, error) {
 		return there, nil
 	}
 	draft := there + ".new"
+	if err := os.RemoveAll(draft); err != nil { // of a run that was ended
+		return "", err
+	}
 	defer os.RemoveAll(draft)
 	if b.Kernel.Source != "" {
 		err = buildKernel(b, draft, stdout)

@@ -33,7 +33,7 @@ options of initramfs and pack:
   -init full|slim      full: u-root's init and a rescue shell; slim: leasehold alone
   -tools FILE          the tools that are compiled otherwise, into build/
   -leasehold FILE      the binary; default build/leasehold-CPU
-  -key FILE            secret key to sign the image with
+  -key FILE            secret key to sign the image with (pack only)
 
 NAME is a board's name, or the path of a description of one's own. -kernel may
 be a directory that fetch-kernel made, and has not to be given if that is in

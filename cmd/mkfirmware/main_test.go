@@ -239,14 +239,15 @@ func TestRunTable(t *testing.T) {
 		"pack -board x -o @y":           `no board is called "x"; there are glinet_gl-a1300, `,
 		"pack -board @none -o @y":       "no such file",
 		"pack -board openwrt_one -o @y": "-kernel is missing",
-		"pack -board glinet_gl-mt1300 -kernel @none -o @y":           "no such file",
-		"pack -board glinet_gl-mt1300 -init none -o @y":              `-init: "none" is neither full nor slim`,
-		"pack -board glinet_gl-mt1300 -kind floppy -kernel @x -o @y": `there is no "floppy" for it; there are sysupgrade`,
-		"initramfs -board glinet_gl-mt1300 -leasehold @text -o @y":   "@text: bad magic number",
-		"initramfs -board glinet_gl-mt1300 -leasehold @none -o @y":   "run make build, or give one with -leasehold",
-		"initramfs -board openwrt_one -o @y":                         "build/leasehold-arm64: no such file",
-		"fetch-kernel":                                               "mkfirmware fetch-kernel: -board is missing",
-		"fetch-kernel -board openwrt_one":                            "Debian has no kernel for it",
+		"pack -board glinet_gl-mt1300 -kernel @none -o @y":               "no such file",
+		"pack -board glinet_gl-mt1300 -init none -o @y":                  `-init: "none" is neither full nor slim`,
+		"pack -board glinet_gl-mt1300 -kind floppy -kernel @x -o @y":     `there is no "floppy" for it; there are sysupgrade`,
+		"initramfs -board glinet_gl-mt1300 -leasehold @text -o @y":       "@text: bad magic number",
+		"initramfs -board glinet_gl-mt1300 -leasehold @none -o @y":       "run make build, or give one with -leasehold",
+		"initramfs -board openwrt_one -o @y":                             "build/leasehold-arm64: no such file",
+		"pack -board tplink_archer-c7-v5 -kind safeloader -key @x -o @y": "-key: an image of the kind safeloader takes no signature; sysupgrade,",
+		"fetch-kernel":                    "mkfirmware fetch-kernel: -board is missing",
+		"fetch-kernel -board openwrt_one": "Debian has no kernel for it",
 	} {
 		w.fails(line, want)
 	}
@@ -339,6 +340,22 @@ func TestPackLooksIntoTheKernel(t *testing.T) {
 		w.put("kernel", w.kernelWith(others))
 		w.fails(pack, "the initramfs in the kernel is for another board")
 	}
+}
+
+// The owner's files are in such a kernel, or they are not: packing puts none in.
+func TestPackBuiltinHasTheConfigurationOrSaysSo(t *testing.T) {
+	w := newWorkshop(t).outfit()
+	w.put("etc/dhcp", []byte("config dhcp 'lan'\n\toption leasetime '30m'\n"))
+	w.works("initramfs -board glinet_gl-mt1300 -init slim -leasehold @leasehold-mipsle -config @etc -o @root.cpio")
+	w.put("kernel", w.kernelWith(w.get("root.cpio")))
+	pack := "pack -board glinet_gl-mt1300 -kernel @kernel -o @image"
+	w.works(pack + " -config @etc")
+	w.put("etc/dhcp", []byte("config dhcp 'lan'\n\toption leasetime '31m'\n"))
+	w.fails(pack+" -config @etc", "-config: not what the initramfs in the kernel has")
+	w.put("etc/dhcp", []byte("config dhcp 'lan'\n\toption leasetime 'soon'\n"))
+	w.fails(pack+" -config @etc", "@etc/dhcp:2: option 'leasetime': ")
+	w.fails(pack+" -config @none", "has none of network, dhcp, leasehold")
+	w.fails(pack+" -modules @etc", "-modules: the initramfs is in the kernel already")
 }
 
 // kernelWith is an initramfs-kernel with something in the middle of it.
@@ -581,7 +598,11 @@ func TestPackEmulated(t *testing.T) {
 			t.Errorf("%s is not as it was", name)
 		}
 	}
+	w.fails("pack -board qemu_malta-le -kernel @deb -init slim -leasehold @leasehold-mipsle -o @run", "-kernel: no ELF file for mipsle")
+	w.fails("pack -board qemu_virt-arm64 -kernel @deb -init slim -leasehold @leasehold-arm64 -o @run", "-kernel: no arm64 Image")
+	w.put("deb/boot/vmlinuz-6.1.0", w.get("leasehold-mipsle")) // an ELF file
 	w.fails("pack -board qemu_malta-le -kernel @deb -init slim -leasehold @leasehold-mipsle -o @run", "module virtio_pci: neither in")
+	w.fails("pack -board qemu_virt-arm -kernel @deb -init slim -leasehold @leasehold-armv7 -o @run", "-kernel: no zImage")
 	w.fails("pack -board qemu_virt-arm -init slim -o @run", "no kernel: give one with -kernel, or run mkfirmware fetch-kernel -board qemu_virt-arm")
 }
 

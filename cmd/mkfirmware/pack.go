@@ -35,7 +35,6 @@ func (o *options) add(flags *flag.FlagSet) {
 	flags.StringVar(&o.init, "init", "full", "full or slim")
 	flags.StringVar(&o.tools, "tools", "", "`file` that tools made")
 	flags.StringVar(&o.leasehold, "leasehold", "", "the binary")
-	flags.StringVar(&o.key, "key", "", "secret key `file`")
 	flags.StringVar(&o.out, "o", "", "output `file`")
 }
 
@@ -73,6 +72,7 @@ func runPack(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	j := job{stdout: stdout}
 	j.add(flags)
 	flags.StringVar(&j.options.kernel, "kernel", "", "kernel `file`, or a directory of fetch-kernel")
+	flags.StringVar(&j.key, "key", "", "secret key `file`")
 	flags.StringVar(&j.kind, "kind", "", "which of the board's kinds of image")
 	if err := j.begin(flags, args, "board"); err != nil {
 		return err
@@ -80,6 +80,9 @@ func runPack(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	j.kind = cmp.Or(j.kind, j.board.Image.Outputs[0])
 	if !slices.Contains(j.board.Image.Outputs, j.kind) {
 		return fmt.Errorf("%s: there is no %q for it; there are %s", j.board.Name, j.kind, strings.Join(j.board.Image.Outputs, ", "))
+	}
+	if j.key != "" && !slices.Contains(signed, j.kind) {
+		return fmt.Errorf("-key: an image of the kind %s takes no signature; %s do", j.kind, strings.Join(signed, ", "))
 	}
 	j.out = cmp.Or(j.out, filepath.Join("build/images", j.board.Name+suffixes[j.kind]))
 	if err := j.findKernel(); err != nil {
@@ -94,6 +97,9 @@ func runPack(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	}
 	return nil
 }
+
+// signed are the kinds that carry a signature.
+var signed = []string{"sysupgrade", "sysupgrade-tar", "itb"}
 
 // suffixes are what an image is called after its board. Some are directories.
 var suffixes = map[string]string{
@@ -307,7 +313,8 @@ func (j *job) write(path string, b []byte) error {
 		return err
 	}
 	if err := os.Rename(draft, path); err != nil {
-		return err
+		os.Remove(draft)
+		return fmt.Errorf("write %s: %w", path, err)
 	}
 	fmt.Fprintf(j.stdout, "%s: %d octets\n", path, len(b))
 	return nil

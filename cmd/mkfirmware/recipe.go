@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
@@ -155,7 +156,9 @@ func (j *job) finishFIT() error {
 func (j *job) takeKernel() error {
 	if f, _, err := image.ParseFIT(j.kernel); err == nil {
 		for _, i := range f.Images {
-			switch {
+			switch want := architectures[j.board.CPU.Arch].name; {
+			case i.Type == "kernel" && i.Arch != want:
+				return fmt.Errorf("-kernel: the kernel is for %s, the board has %s", i.Arch, want)
 			case i.Type == "kernel":
 				j.kernel, j.comp = i.Data, i.Compression
 			case i.Type == "flat_dt" && j.dtb == nil:
@@ -163,10 +166,43 @@ func (j *job) takeKernel() error {
 			}
 		}
 	}
+	if err := j.checkKernel(); err != nil {
+		return err
+	}
 	if j.dtb == nil {
 		return errors.New("-dtb is missing")
 	}
 	return j.checkTree(j.dtb)
+}
+
+// checkKernel sees to it that a kernel that is not packed is one, and for this CPU.
+func (j *job) checkKernel() error {
+	want := map[string]string{"arm": "zImage", "arm64": "arm64 Image"}[j.board.CPU.Arch]
+	if j.board.Image.Wrap == "elf" {
+		want = "ELF file for " + j.board.CPU.Arch
+	}
+	switch {
+	case j.comp != "": // a FIT has said whose it is
+	case want == "": // the octets of a bare MIPS kernel look like nothing
+	case want != j.kindOfKernel():
+		return fmt.Errorf("-kernel: no %s", want)
+	}
+	return nil
+}
+
+// kindOfKernel is what the kernel is by its first octets; "": something else.
+func (j *job) kindOfKernel() string {
+	for _, kind := range []string{"zImage", "arm64 Image"} {
+		if image.Inspect(j.kernel).Find(kind) != nil {
+			return kind
+		}
+	}
+	if f, err := elf.NewFile(bytes.NewReader(j.kernel)); err == nil {
+		if m := machines[j.board.CPU.Arch]; f.Machine == m.Machine && f.ByteOrder == m.ByteOrder {
+			return "ELF file for " + j.board.CPU.Arch
+		}
+	}
+	return ""
 }
 
 // checkTree sees to it that a device tree is for this board: with that of
@@ -266,6 +302,9 @@ func (j *job) script() string {
 // side lays kernel and initramfs into a directory, and says how to start them; or
 // puts them into a FIT for a U-Boot in QEMU.
 func (j *job) side() error {
+	if err := j.checkKernel(); err != nil {
+		return err
+	}
 	if j.dtb != nil {
 		if err := j.checkTree(j.dtb); err != nil {
 			return err

@@ -99,8 +99,8 @@ func command(dir, program string, args ...string) error {
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Run(); err != nil {
-		const lines = 2000
-		end := said.Bytes()[max(0, said.Len()-lines):]
+		const octets = 2000
+		end := said.Bytes()[max(0, said.Len()-octets):]
 		return fmt.Errorf("%s %s: %w\n%s", program, strings.Join(args, " "), err, end)
 	}
 	return nil

@@ -49,6 +49,8 @@ type keeper struct {
 	shell     int // its process; 0: none runs
 
 	pid   int
+	dead  *ending // how the machine is to end for the router's sake, once no shell is open
+	kills string  // of processes for want of memory, when it was started
 	said  tail
 	quiet chan struct{} // closed when it has said all
 	beats chan struct{}
@@ -99,13 +101,17 @@ func (k *keeper) run() ending {
 			k.felt = time.Now()
 		case <-feed.C:
 			if k.hangs(time.Now()) {
-				return k.died("no sign of life from the router; " + k.dump())
+				k.died("no sign of life from the router; " + k.dump())
+				break
 			}
 			k.dog.feed()
 		case sig := <-k.signals:
 			if e, over := k.signalled(sig.(unix.Signal)); over {
 				return e
 			}
+		}
+		if k.dead != nil && k.shell == 0 {
+			return *k.dead
 		}
 	}
 }
@@ -121,7 +127,7 @@ func (k *keeper) signalled(sig unix.Signal) (e ending, over bool) {
 	switch sig {
 	case unix.SIGCHLD:
 		if status, ended := k.reapAll(); ended {
-			return k.died(k.describe(status) + ": " + k.lastSaid()), true
+			k.died(k.describe(status) + ": " + k.lastSaid())
 		}
 	case unix.SIGHUP:
 		if k.pid != 0 {
@@ -163,33 +169,39 @@ func (k *keeper) reapAll() (router unix.WaitStatus, ended bool) {
 
 func (k *keeper) describe(s unix.WaitStatus) string {
 	switch {
-	case s.Signaled() && s.Signal() == unix.SIGKILL && k.ranOutOfMemory():
+	case s.Signaled() && s.Signal() == unix.SIGKILL && k.oomKills() != k.kills:
 		return "memory ran out, and the kernel ended the router"
 	case s.Signaled():
-		return fmt.Sprintf("the router was ended by %v", s.Signal())
+		return "the router was ended by " + unix.SignalName(s.Signal())
 	case s.ExitStatus() != 0:
 		return fmt.Sprintf("the router ended with status %d", s.ExitStatus())
 	}
 	return "the router ended"
 }
 
-// ranOutOfMemory reports whether the kernel has ended processes for that.
-func (s system) ranOutOfMemory() bool {
+// oomKills is how many processes the kernel has ended for want of memory; "": it
+// does not say.
+func (s system) oomKills() string {
 	text, err := s.read("/proc/vmstat")
 	if err != nil {
-		return false
+		return ""
 	}
-	_, n, found := strings.Cut(string(text), "\noom_kill ")
-	return found && !strings.HasPrefix(n, "0\n")
+	_, n, _ := strings.Cut(string(text), "\noom_kill ")
+	n, _, _ = strings.Cut(n, "\n")
+	return n
 }
 
-// died keeps the last words for the next boot.
-func (k *keeper) died(words string) ending {
+// died keeps the last words for the next boot. Who has a shell open is not thrown
+// out of it.
+func (k *keeper) died(words string) {
 	cfg, _ := k.opt.Load()
 	if err := k.keepWords(cfg.Ring, words); err != nil {
 		k.log.Error("last words not kept", "err", err)
 	}
-	return ending{cmd: unix.LINUX_REBOOT_CMD_RESTART, why: words, wait: untilReboot}
+	k.dead = &ending{cmd: unix.LINUX_REBOOT_CMD_RESTART, why: words, wait: untilReboot}
+	if k.shell != 0 {
+		k.log.Error("the router has ended; the machine is rebooted once the shell is", "why", words)
+	}
 }
 
 // dump has a router that hangs say where, and ends it.
@@ -235,8 +247,11 @@ func (k *keeper) startRouter() error {
 	}
 	feel, beat, err := os.Pipe()
 	if err != nil {
+		hear.Close()
+		say.Close()
 		return err
 	}
+	k.kills = k.oomKills()
 	k.pid, err = k.start(startup{args: k.opt.Router, output: say, pulse: beat})
 	say.Close()
 	beat.Close()

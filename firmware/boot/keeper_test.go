@@ -484,7 +484,7 @@ func TestTail(t *testing.T) {
 	}
 }
 
-// TestWordsInTheRing: the same ones again cost no flash.
+// TestWordsInTheRing: the same ones again, but for their numbers, cost no flash.
 func TestWordsInTheRing(t *testing.T) {
 	b := newBench(t)
 	at := config.Ring{Path: filepath.Join(b.root, "ring")}
@@ -493,7 +493,7 @@ func TestWordsInTheRing(t *testing.T) {
 	}
 	var files [3]string
 	for i := range files {
-		if err := b.keepWords(at, "panic: boom"); err != nil {
+		if err := b.keepWords(at, fmt.Sprintf("panic: boom at 0x%x", 7+i)); err != nil {
 			t.Fatal(err)
 		}
 		text, err := os.ReadFile(at.Path)
@@ -506,7 +506,10 @@ func TestWordsInTheRing(t *testing.T) {
 		t.Error("the same words were written again")
 	}
 	b.tellLastWords(at)
-	b.saidOnly(`msg="the router ended before its last reboot" words="panic: boom"`)
+	b.saidOnly(`msg="the router failed not long ago" words="panic: boom at 0x7"`)
+	if err := b.keepWords(at, "panic: bang"); err != nil || b.lastWords(at) != "panic: bang" {
+		t.Errorf("other words are not kept: %q, %v", b.lastWords(at), err)
+	}
 }
 
 func TestWordsFromPstore(t *testing.T) {
@@ -523,17 +526,55 @@ func TestKernelPanicFromPstore(t *testing.T) {
 	b := newBench(t)
 	b.write(pstoreDir+"/pmsg-ramoops-0", "\x00")
 	b.write(pstoreDir+"/dmesg-ramoops-0", "Panic#1 Part1\n<6>[   12.1] br-lan: up\n<0>[   13.2] Kernel panic - not syncing: Out of memory: system-wide\n<4>[   13.3] CPU: 0\n")
-	if got := b.lastWords(config.Ring{}); got != "Kernel panic - not syncing: Out of memory: system-wide" {
+	at := config.Ring{Path: filepath.Join(t.TempDir(), "ring")}
+	b.tellLastWords(at)
+	const words = "Kernel panic - not syncing: Out of memory: system-wide"
+	b.saidOnly(fmt.Sprintf("msg=\"the router failed not long ago\" words=%q", words))
+	if left := b.pstored("dmesg-*"); len(left) > 0 {
+		t.Errorf("%v is there for the next boot to tell again", left)
+	}
+	if got := b.lastWords(at); got != words {
 		t.Errorf("last words %q", got)
 	}
 }
 
+// TestRouterDiesBesideAShell: who has it open is not thrown out.
+func TestRouterDiesBesideAShell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, typed := io.Pipe()
+		k := newKeeperBench(t, "panic: boom\n")
+		k.write("bin/sh", "")
+		k.keys = keys
+		const shellPID = 77
+		k.startShell = func(string) (int, error) { return shellPID, nil }
+		k.regain = func() {}
+		k.begin()
+		io.WriteString(typed, "\n")
+		k.goesOn(t)
+		k.dead <- unix.WaitStatus(2 << 8)
+		k.keeper.signals <- unix.SIGCHLD
+		time.Sleep(time.Hour)
+		k.goesOn(t)
+		if h := k.beast.longestHunger(); h > bite/4 {
+			t.Errorf("the watchdog was not fed for %v", h)
+		}
+		k.pids <- shellPID
+		k.keeper.signals <- unix.SIGCHLD
+		if e := k.ended(t); e.why != "the router ended with status 2: panic: boom" || e.cmd != unix.LINUX_REBOOT_CMD_RESTART {
+			t.Errorf("ended %+v", e)
+		}
+		typed.CloseWithError(os.ErrClosed)
+	})
+}
+
 // TestOutOfMemoryIsSaid: the kernel's signal alone does not.
 func TestOutOfMemoryIsSaid(t *testing.T) {
-	for killed, want := range map[int]string{0: "the router was ended by killed: up=1s msg=serving", 1: "memory ran out, and the kernel ended the router: up=1s msg=serving"} {
+	for killed, want := range map[int]string{0: "the router was ended by SIGKILL: up=1s msg=serving", 1: "memory ran out, and the kernel ended the router: up=1s msg=serving"} {
 		synctest.Test(t, func(t *testing.T) {
-			k := keep(t, "up=1s msg=serving\n")
-			k.write("proc/vmstat", fmt.Sprintf("pgfault 12\noom_kill %d\nthp 0\n", killed))
+			k := newKeeperBench(t, "up=1s msg=serving\n")
+			k.write("proc/vmstat", "pgfault 12\noom_kill 3\nthp 0\n")
+			k.begin()
+			k.write("proc/vmstat", fmt.Sprintf("pgfault 12\noom_kill %d\nthp 0\n", 3+killed))
 			k.dead <- unix.WaitStatus(unix.SIGKILL)
 			k.keeper.signals <- unix.SIGCHLD
 			if e := k.ended(t); e.why != want {

@@ -82,7 +82,7 @@ func (k *keeper) openShell() {
 	if err == nil {
 		k.console.divert(kmsg)
 	}
-	k.console.say("\nThe router goes on; dmesg shows what it says. Ctrl-D or exit ends the shell, shutdown -r reboots.\n")
+	k.console.say("\nThe router goes on; dmesg shows what it says. Ctrl-D ends the shell, shutdown -r reboots.\n")
 	if k.shell, err = k.startShell(shellFile); err != nil {
 		k.log.Error("no shell", "err", err)
 		k.closeShell()
@@ -101,8 +101,13 @@ func (k *keeper) closeShell() {
 const enterHint = "Enter opens a shell."
 
 // startShell runs a shell that has the terminal to itself: Ctrl-C is for what it
-// runs.
+// runs. There is no Ctrl-Z: a shell that knows no jobs would be stopped with what it
+// runs, and nobody could wake it.
 func startShell(path string) (int, error) {
+	if t, err := unix.IoctlGetTermios(0, unix.TCGETS); err == nil {
+		t.Cc[unix.VSUSP] = 0
+		unix.IoctlSetTermios(0, unix.TCSETS, t)
+	}
 	p, err := os.StartProcess(path, []string{path}, &os.ProcAttr{
 		Dir:   "/",
 		Env:   os.Environ(),

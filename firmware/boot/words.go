@@ -48,10 +48,22 @@ func putWords(at config.Ring, words []byte) error {
 	if err != nil {
 		return err
 	}
-	if old, _ := r.Get(WordsKey); bytes.Equal(old, words) {
+	if old, _ := r.Get(WordsKey); alike(old, words) {
 		return nil // a ring that was cut off would mend itself first
 	}
 	return r.Put(ring.Entry{Key: WordsKey, Value: words})
+}
+
+// alike reports whether words differ in numbers only, as times and addresses do
+// from one boot to the next.
+func alike(a, b []byte) bool {
+	wordsOnly := func(r rune) rune {
+		if strings.ContainsRune("0123456789abcdef", r) {
+			return -1
+		}
+		return r
+	}
+	return bytes.Equal(bytes.Map(wordsOnly, a), bytes.Map(wordsOnly, b))
 }
 
 // LastWords returns what the router said before its last crash; "": nothing is
@@ -77,12 +89,14 @@ func (s system) lastWords(at config.Ring) string {
 
 // pstoreWords are the router's, or those of a kernel that took it down.
 func (s system) pstoreWords() string {
-	for _, text := range s.pstored("pmsg-*") {
+	for _, name := range s.pstored("pmsg-*") {
+		text, _ := s.read(name)
 		if words := string(bytes.Trim(text, "\x00\n")); words != "" {
 			return words
 		}
 	}
-	for _, text := range s.pstored("dmesg-*") {
+	for _, name := range s.pstored("dmesg-*") {
+		text, _ := s.read(name)
 		if _, why, ok := bytes.Cut(text, []byte(kernelPanic)); ok {
 			why, _, _ = bytes.Cut(why, []byte("\n"))
 			return kernelPanic + string(why[:min(len(why), mostWords)])
@@ -94,20 +108,37 @@ func (s system) pstoreWords() string {
 // kernelPanic is how the kernel says so.
 const kernelPanic = "Kernel panic - not syncing"
 
-func (s system) pstored(pattern string) (texts [][]byte) {
+func (s system) pstored(pattern string) (names []string) {
 	found, _ := fs.Glob(os.DirFS(s.path(pstoreDir)), pattern) // none on most kernels
 	for _, name := range found {
-		if text, err := s.read(pstoreDir + "/" + name); err == nil {
-			texts = append(texts, text)
-		}
+		names = append(names, pstoreDir+"/"+name)
 	}
-	return texts
+	return names
 }
 
-// tellLastWords has the console say why the machine was rebooted.
+// takePanic moves what a kernel said that panicked to the ring, from where it
+// would be found again at every boot.
+func (s system) takePanic(at config.Ring) {
+	found := s.pstored("dmesg-*")
+	if len(found) == 0 {
+		return
+	}
+	if words := s.pstoreWords(); words != "" {
+		if err := putWords(at, []byte(words)); err != nil {
+			s.log.Error("last words not kept", "err", err)
+		}
+	}
+	for _, name := range found {
+		os.Remove(s.path(name))
+	}
+}
+
+// tellLastWords has the console say why the machine was rebooted, not always the
+// last time: the words are forgotten after an hour that went well.
 func (s system) tellLastWords(at config.Ring) {
+	s.takePanic(at)
 	if words := s.lastWords(at); words != "" {
-		s.log.Warn("the router ended before its last reboot", "words", words)
+		s.log.Warn("the router failed not long ago", "words", words)
 	}
 }
 

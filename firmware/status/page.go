@@ -156,7 +156,7 @@ func memory(m Memory) string {
 
 func (p *page) lastWords(words string) {
 	if words != "" {
-		p.raw("<div class=box><b>The router failed and was restarted. Its last words:</b>\n<pre>", esc(words), "</pre></div>\n")
+		p.raw("<div class=box><b>The router failed not long ago and was restarted. Its last words:</b>\n<pre>", esc(words), "</pre></div>\n")
 	}
 }
 
