@@ -5,20 +5,33 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"leasehold/firmware/image"
 )
 
-// runInspect draws an image.
+// runInspect draws an image, or each of the files that are one together.
 func runInspect(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
-	b, err := os.ReadFile(flags.Arg(0))
-	if err != nil {
-		return err
+	files := []string{flags.Arg(0)}
+	if sums, err := readSums(flags.Arg(0)); err == nil {
+		files = nil
+		for _, s := range sums {
+			files = append(files, filepath.Join(flags.Arg(0), s.name))
+		}
 	}
-	fmt.Fprint(stdout, image.Inspect(b))
+	for _, path := range files {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if len(files) > 1 {
+			fmt.Fprintf(stdout, "%s:\n", path)
+		}
+		fmt.Fprint(stdout, image.Inspect(b))
+	}
 	return nil
 }
 
@@ -29,16 +42,23 @@ func runVerify(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 		return err
 	}
 	path := flags.Arg(0)
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return verifyDirectory(path, stdout)
+	}
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	faults := image.Verify(b)
+	l := image.Inspect(b)
+	faults := l.AllFaults()
 	for _, f := range faults {
 		fmt.Fprintf(stdout, "%s: %v\n", path, f)
 	}
 	if len(faults) > 0 {
 		return fmt.Errorf("%s: damaged", path)
+	}
+	if !l.Checked() {
+		return fmt.Errorf("%s: nothing in it has a checksum, so whether it is damaged cannot be told", path)
 	}
 	if *key == "" {
 		fmt.Fprintf(stdout, "%s: good, by its own checksums\n", path)

@@ -19,8 +19,8 @@ commands:
   pack -board NAME -kernel FILE [options] [-kind KIND] [-o FILE]
                        pack an image that can be flashed, of the first of the
                        board's kinds; into build/images if not said otherwise
-  inspect FILE         say what is in an image
-  verify [-key FILE] FILE
+  inspect FILE|DIR     say what is in an image
+  verify [-key FILE] FILE|DIR
                        find out whether an image is damaged, and who signed it
   fetch-kernel -board NAME [-o DIR]
                        get Debian's kernel for an emulated board, or build one

@@ -581,6 +581,35 @@ func TestPackFiles(t *testing.T) {
 	}
 }
 
+// Files that have no checksum of their own have one beside them.
+func TestVerifyDirectory(t *testing.T) {
+	w := newWorkshop(t).outfit()
+	w.put("zImage", zImage())
+	w.put("board.dtb", tree(w, "cznic,turris-omnia"))
+	for _, m := range []string{"mv88e6xxx", "nls_cp437", "nls_iso8859-1", "vfat"} {
+		w.put("modules/lib/modules/6.12.1/"+m+".ko", module())
+	}
+	w.works("pack -board turris_omnia -kernel @zImage -dtb @board.dtb -modules @modules -init slim -leasehold @leasehold-armv7 -o @usb")
+	if out := w.works("verify @usb"); !strings.Contains(out, "good, by SHA256SUMS") {
+		t.Errorf("verify says %q", out)
+	}
+	if out := w.works("inspect @usb"); !strings.Contains(out, "type script") {
+		t.Errorf("inspect says %s", out)
+	}
+	for _, name := range []string{"zImage", "board.dtb", "initramfs.cpio", "boot.scr"} {
+		good := w.get("usb/" + name)
+		bad := bytes.Clone(good)
+		bad[len(bad)/2] ^= 0x10
+		w.put("usb/"+name, bad)
+		w.fails("verify @usb", "@usb: damaged")
+		w.put("usb/"+name, good)
+	}
+	w.fails("verify @usb/initramfs.cpio", "nothing in it has a checksum")
+	w.put("usb/SHA256SUMS", []byte("../x\n"))
+	w.fails("verify @usb", "SHA256SUMS:1: no hash and name")
+	w.fails("verify @modules", "SHA256SUMS: no such file")
+}
+
 // An emulated board takes what fetch-kernel unpacked.
 func TestPackEmulated(t *testing.T) {
 	w := newWorkshop(t).outfit()

@@ -330,12 +330,17 @@ func (j *job) side() error {
 }
 
 func (j *job) directory(all map[string][]byte) error {
+	var sums strings.Builder
 	for _, name := range []string{"kernel", "zImage", "board.dtb", "initramfs.cpio", "boot.scr"} {
 		if b, ok := all[name]; ok {
 			if err := j.write(filepath.Join(j.out, name), b); err != nil {
 				return err
 			}
+			sums.WriteString(sumOf(name, b).String())
 		}
+	}
+	if err := j.write(filepath.Join(j.out, sumsFile), []byte(sums.String())); err != nil {
+		return err
 	}
 	return j.tellShares()
 }

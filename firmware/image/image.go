@@ -108,6 +108,17 @@ func (l *Layer) AllFaults() []Fault {
 	return all
 }
 
+// Checked reports whether anything in the layer has a checksum of its own.
+func (l *Layer) Checked() bool {
+	switch l.Kind {
+	case "uImage", "FIT", "TRX", "UBI", "TP-Link v1", "SafeLoader", "xz", "gzip", "signature":
+		return true
+	case "cpio": // some of its files may have
+		return false
+	}
+	return slices.ContainsFunc(l.Layers, (*Layer).Checked)
+}
+
 // Fact returns what the layer says under a key, or "".
 func (l *Layer) Fact(key string) string {
 	for _, f := range l.Facts {
