@@ -67,23 +67,6 @@ func (s *street) connect() {
 	check(s.T, ip(s.router, "link set lan8 master br-lan up"))
 }
 
-// TestProviderOnBothSides: the WAN port has its lease from the provider, and the
-// owner is told that the LAN hears the provider too.
-func TestProviderOnBothSides(t *testing.T) {
-	t.Parallel()
-	s := newStreet(t, "")
-	s.connect()
-	s.provider("1h", "--interface=street")
-	s.on()
-	s.says(s.proc, 0, `msg=bound side=wan`)
-	s.says(s.proc, 0, `msg=alarm side=lan network=lan what="another DHCP server answers on lan: `+ispAddr)
-	s.eventually("the alarms on the page", func() bool {
-		page := s.page()
-		return strings.Contains(page, "answers on lan and on the WAN port: the two are connected, or were swapped") &&
-			strings.Contains(page, "another DHCP server answers on lan: "+ispAddr)
-	})
-}
-
 // TestFloodIsNotRead: a client that sends a thousand messages a second is held
 // back before it is read, and soon by the kernel. Another one notices nothing.
 func TestFloodIsNotRead(t *testing.T) {
