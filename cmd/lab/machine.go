@@ -81,8 +81,10 @@ func (m *machine) until(ctx context.Context, mark int, pattern string) (time.Dur
 }
 
 // enter types a line.
-func (m *machine) enter(line string) error {
-	_, err := io.WriteString(m.keyboard, line+"\n")
+func (m *machine) enter(line string) error { return m.press(line + "\n") }
+
+func (m *machine) press(keys string) error {
+	_, err := io.WriteString(m.keyboard, keys)
 	return err
 }
 

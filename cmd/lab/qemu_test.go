@@ -179,12 +179,15 @@ func TestRescueShell(t *testing.T) {
 	b.types("ping -c 1 "+routerIP, "64 bytes from "+routerIP)
 	b.types("dmesg", `leasehold: .*side=wan`)
 	b.types("leasehold leases", "the ring holds")
-	check(t, b.enter("sleep 1\x1a")) // Ctrl-Z does nothing
-	b.types("exit", enterHint)
+	check(t, b.enter("sleep 100"))
+	check(t, b.press(ctrlZ)) // does nothing
+	check(t, b.press(ctrlC))
+	b.types("echo $((6*9))", `(^|\$ )54\s*$`)
+	b.leaves(enterHint)
 	b.types("", "shutdown -r reboots")
 	router := b.types("ps", `^ *(\d+) .*leasehold`)[1]
 	b.types("kill -SIGQUIT "+router, "the machine is rebooted once the shell is.*the router ended with status 2.*SIGQUIT")
-	b.types("exit", "the end.*the router ended with status 2.*SIGQUIT")
+	b.leaves("the end.*the router ended with status 2.*SIGQUIT")
 	b.saysBy("reboot: Restarting system")
 	<-b.machine.proc.done
 	b.on()
@@ -195,6 +198,20 @@ func TestRescueShell(t *testing.T) {
 		return strings.Contains(b.seen(anna, "/"), "Its last words:</b>\n<pre>the router ended with status 2: SIGQUIT: quit")
 	})
 }
+
+// leaves ends the shell, and waits for what that comes to.
+func (b *booted) leaves(pattern string) {
+	b.Helper()
+	mark := b.machine.proc.mark()
+	check(b.T, b.press(ctrlD))
+	b.street.says(b.machine.proc, mark, pattern)
+}
+
+const (
+	ctrlC = "\x03"
+	ctrlD = "\x04"
+	ctrlZ = "\x1a"
+)
 
 const enterHint = "Enter opens a shell"
 
