@@ -111,7 +111,7 @@ qemu-test: go need-test build ## boot the emulated boards on Debian's kernels, s
 	@$(lab) && build/lab -need qemu
 	@$(mkfirmware)
 	@for b in qemu_ast2600-evb qemu_malta-le qemu_virt-arm qemu_virt-arm64; do build/mkfirmware fetch-kernel -board $$b || exit 1; done
-	LEASEHOLD_QEMU=1 $(GO) test -count=1 -timeout 40m -run 'TestBoardBoots|TestRescueShell' -v ./cmd/lab
+	LEASEHOLD_QEMU=1 $(GO) test -count=1 -timeout 40m -run 'TestBoardBoots|TestRescueShell|TestVLANWithPriority' -v ./cmd/lab
 
 need-test: go
 	@$(lab) && build/lab -need test
