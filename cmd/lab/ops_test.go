@@ -86,7 +86,7 @@ func TestOneSideDiesAlone(t *testing.T) {
 	s.says(s.proc, 0, `msg="lan stopped"`)
 	mark := isp.mark()
 	s.says(isp, mark, "DHCPACK") // a renewal, while the LAN is down
-	back := s.proc.mark() // it is found at once
+	back := s.proc.mark()        // it is found at once
 	check(t, ip(s.router,
 		"link add br-lan address 02:00:5e:00:02:01 type bridge forward_delay 0",
 		"link set br-lan up", "link set lan1 master br-lan"))
