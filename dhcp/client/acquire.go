@@ -246,13 +246,21 @@ func (r *requesting) tick(m *Machine, now time.Time) Step {
 
 func (r *requesting) receive(m *Machine, now time.Time, a answer) Step {
 	switch {
-	case a.kind == dhcpv4.MessageTypeAck && (a.server == r.offer.server || !a.server.IsValid()):
+	case a.kind == dhcpv4.MessageTypeAck && r.from(a):
 		return m.granted(now, r.sent, a, r.offer.server)
 	case a.kind == dhcpv4.MessageTypeNak && a.server == r.offer.server:
 		m.acq.avoid = a.server
 		return m.refused(now, a)
 	}
 	return Step{}
+}
+
+// from reports whether an ACK is of the server that was asked. Of several that
+// stand in for each other another one may grant what this one has offered; that
+// is believed once this one has kept silent.
+func (r *requesting) from(a answer) bool {
+	return a.server == r.offer.server || !a.server.IsValid() ||
+		r.tries > 1 && dhcp.Addr(a.msg.YourIPAddr) == r.offer.addr
 }
 
 // rebooting is REBOOTING: any server is asked whether an address is still ours.

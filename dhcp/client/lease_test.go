@@ -105,6 +105,17 @@ func TestOfferWithoutServerIsNotTaken(t *testing.T) {
 	p.after(2*s, 5*s).sends("DISCOVER to broadcast")
 }
 
+// Some providers' servers stand in for each other.
+func TestACKOfAnotherServerIsTakenWhereTheAskedOneIsSilent(t *testing.T) {
+	p := playRequesting(t)
+	p.hears(ack("192.0.2.7", from("192.0.2.2"))).silent().in(Requesting)
+	p.after(3*s, 5*s).sends("REQUEST requested=192.0.2.7 server=192.0.2.1 to broadcast")
+	p.hears(ack("192.0.2.8", from("192.0.2.2"))).silent().in(Requesting)
+	p.hears(ack("192.0.2.7", from("192.0.2.2"))).probes("192.0.2.7")
+	p.free("192.0.2.7").installs("192.0.2.7/24")
+	p.because("bound to 192.0.2.7 by 192.0.2.2 for 17 min")
+}
+
 func TestACKWithoutServerIsFromWhomWeAsked(t *testing.T) {
 	p := playRequesting(t)
 	p.hears(ack("192.0.2.7", without(dhcpv4.OptionServerIdentifier))).probes("192.0.2.7")
