@@ -443,6 +443,7 @@ func TestWAN(t *testing.T) {
 		{"option skpriority 8", asDefault, "2: option 'skpriority': '8' is no number from 0 to 7"},
 		{"option script /etc/wan.sh", func(c *Config) { c.WAN.Script = "/etc/wan.sh" }, ""},
 		{"option script wan.sh", asDefault, "2: option 'script': 'wan.sh' is no file name that begins with /"},
+		{"option ip6hint 1\noption netmask 255.255.255.0", asDefault, "1: warning: config interface 'wan': without effect here: ip6hint, netmask"},
 		{"option hostnam x", asDefault, "2: option 'hostnam' is not known in config interface 'wan': did you mean 'hostname'?"},
 	} {
 		try(t, "config interface wan\n"+tt.text, tt.want, maybe(tt.problem)...)
