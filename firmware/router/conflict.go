@@ -18,8 +18,9 @@ import (
 
 // A verdict is what the WAN side makes of its lease.
 type verdict struct {
-	provider []netip.Prefix // the networks that it leads to, but for the whole Internet
-	clash    netip.Prefix   // of a network of ours that is in its way; invalid: none is
+	near  []netip.Prefix // its own network and its gateways
+	far   []netip.Prefix // the networks that it leads to, but for the whole Internet
+	clash netip.Prefix   // of a network of ours that is in its way; invalid: none is
 }
 
 // clash looks for a network of ours that is in the way of a lease. With fatal,
@@ -38,19 +39,25 @@ func (w *wan) clash(l client.Lease) (ours config.LAN, fatal, found bool) {
 	return ours, false, false
 }
 
-// judge decides whether a lease can be used, and says so to whom it concerns.
+// judge decides whether a lease can be used, and says so to whom it concerns. An
+// address that nobody granted says nothing about the provider.
 func (w *wan) judge(l client.Lease) (use bool) {
 	ours, fatal, found := w.clash(l)
-	v := verdict{provider: []netip.Prefix{l.Addr.Masked()}}
+	v := verdict{near: []netip.Prefix{l.Addr.Masked()}}
 	for _, r := range l.Routes {
+		if r.Gateway.IsValid() {
+			v.near = append(v.near, netip.PrefixFrom(r.Gateway, r.Gateway.BitLen()))
+		}
 		if r.Prefix.Bits() > 0 {
-			v.provider = append(v.provider, r.Prefix)
+			v.far = append(v.far, r.Prefix)
 		}
 	}
 	if found {
 		v.clash = ours.Addr.Masked()
 	}
-	w.verdicts(v)
+	if !l.LinkLocal {
+		w.verdicts(v)
+	}
 	if found {
 		w.trouble = clashText(l.Addr, ours, fatal)
 		if w.clashed != w.trouble {
@@ -126,11 +133,14 @@ func (r *router) renumber(ctx context.Context, v verdict) {
 		return
 	}
 	n := all[i]
-	avoid := v.provider
+	avoid := v.near
 	for _, other := range all {
 		avoid = append(avoid, other.Addr.Masked(), other.MovedFrom)
 	}
-	network, ok := elsewhere(n.Addr.Bits(), avoid)
+	network, ok := elsewhere(n.Addr.Bits(), slices.Concat(avoid, v.far))
+	if !ok { // where all private networks are the provider's, or a half of all addresses
+		network, ok = elsewhere(n.Addr.Bits(), avoid)
+	}
 	if !ok {
 		r.log.Error("network not moved: there is no private one that is free", "network", n.Name)
 		return

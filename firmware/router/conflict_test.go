@@ -12,6 +12,7 @@ import (
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"leasehold/dhcp"
+	"leasehold/dhcp/client"
 	"leasehold/firmware/config"
 )
 
@@ -222,5 +223,58 @@ func TestElsewhere(t *testing.T) {
 		if ok != (tc.want != "") || ok && got.String() != tc.want {
 			t.Errorf("elsewhere(%d, %s) = %v, %v; want %s", tc.bits, tc.avoid, got, ok, tc.want)
 		}
+	}
+}
+
+// A link-local address says nothing of the provider's network: clients have to be
+// ready to move until there is a lease.
+func TestLinkLocalAddressDoesNotSettleTheNetworks(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.LAN.Renumber = true
+		h.cfg.LAN.DNS = []netip.Addr{addr("9.9.9.9")}
+		p := h.connect(time.Hour)
+		p.keepSilent(true)
+		h.boot()
+		h.awaits("link-local address taken")
+		a := h.bind(h.guest(1))
+		if ack := h.hears(h.guest(1).renew(a)); len(ack) != 1 || ack[0].Msg.IPAddressLeaseTime(0) > untilDNS {
+			t.Errorf("without a lease a client gets %v; want a short one", ack)
+		}
+		p.keepSilent(false)
+		time.Sleep(3 * time.Minute)
+		if ack := h.hears(h.guest(1).renew(a)); len(ack) != 1 || ack[0].Msg.IPAddressLeaseTime(0) != 12*time.Hour {
+			t.Errorf("with one a client gets %v; want 12 hours", ack)
+		}
+	})
+}
+
+// A provider may lead all private networks to itself, or everything in halves;
+// that is no reason to stay in its way.
+func TestLANMovesThoughTheProviderHasRoutesToEverywhere(t *testing.T) {
+	for _, tc := range []struct {
+		routes []byte
+		want   string
+	}{
+		{[]byte{1, 0, 192, 168, 1, 254, 1, 128, 192, 168, 1, 254}, "br-lan has 192.168.51.1/24"},
+		{[]byte{8, 10, 192, 168, 51, 1, 12, 172, 16, 192, 168, 1, 254, 16, 192, 168, 192, 168, 1, 254}, "br-lan has 192.168.52.1/24"}, // a gateway is in .51
+	} {
+		live(t, func(h *house) {
+			h.cfg.LAN.Renumber = true
+			p := h.collide()
+			p.more = append(p.more, dhcpv4.OptGeneric(dhcpv4.OptionClasslessStaticRoute, tc.routes))
+			h.boot()
+			time.Sleep(5 * time.Second)
+			got := h.look("/tmp")
+			if !slices.Contains(got, tc.want) || !slices.ContainsFunc(got, func(s string) bool { return strings.HasPrefix(s, "wan is 192.168.1.50/24") }) {
+				t.Errorf("the router did %q; want %q, and the lease used", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestLeaseThatIsOverIsNotForEver(t *testing.T) {
+	l := client.Lease{Addr: netip.MustParsePrefix("203.0.113.7/24"), Expires: time.Now().Add(-time.Millisecond)}
+	if got := new(wan).uplink(l).Valid; got <= 0 || got > time.Second {
+		t.Errorf("the kernel is to keep the address for %v (0: for ever)", got)
 	}
 }

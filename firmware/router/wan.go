@@ -383,7 +383,7 @@ func (w *wan) install(l client.Lease) error {
 func (w *wan) uplink(l client.Lease) link.Uplink {
 	u := link.Uplink{Addr: l.Addr, Metric: w.cfg.Metric, MTU: l.MTU}
 	if !l.Expires.IsZero() {
-		u.Valid = time.Until(l.Expires)
+		u.Valid = max(time.Until(l.Expires), time.Second) // none would be for ever
 	}
 	for _, r := range l.Routes {
 		if w.leadsHome(r.Prefix) {
