@@ -33,6 +33,7 @@
 //		list reject '192.168.100.0/24'    # do not listen to a cable modem without a line:
 //		                                  # a network that addresses or servers are in
 //		list accept '203.0.113.0/24'      # listen to nothing else; default: to all
+//		option defaultroute '1'           # 0: leave the provider's default route out
 //		option norelease '1'              # 0: give the lease back on shutdown
 //		option peerdns '1'                # 0: do not use the provider's resolvers
 //		list dns '9.9.9.9'                # resolvers, before the provider's
@@ -213,6 +214,7 @@ type WAN struct {
 	Request     []byte           // options to ask for, beside the usual ones
 	RequestOnly bool             // in place of these
 	NoClassless bool             // do without the routes of options 121 and 249
+	NoDefault   bool             // leave the provider's default route out
 	Accept      []netip.Prefix   // masked; where addresses or servers must be; empty: anywhere
 	Reject      []netip.Prefix   // masked; where neither may be
 	Broadcast   bool             // set the broadcast flag

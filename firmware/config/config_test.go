@@ -421,6 +421,7 @@ func TestWAN(t *testing.T) {
 		{"option reqopts '0 255 256 x 43'", func(c *Config) { c.WAN.Request = []byte{43} },
 			"2: option 'reqopts': '0' is no option: a number from 1 to 254 is|2: option 'reqopts': '255'|2: option 'reqopts': '256'|2: option 'reqopts': 'x'"},
 		{"option defaultreqopts 0", func(c *Config) { c.WAN.RequestOnly = true }, ""},
+		{"option defaultroute 0", func(c *Config) { c.WAN.NoDefault = true }, ""},
 		{"option classlessroute 0", func(c *Config) { c.WAN.NoClassless = true }, ""},
 		{"option sendopts '0x4d:626f78 90:00:01'\nlist sendopts '12:\"router\"'\nlist sendopts hostname:home",
 			sends(map[uint8][]byte{77: []byte("box"), 90: {0, 1}, 12: []byte("home")}), ""},

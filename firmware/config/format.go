@@ -62,6 +62,7 @@ func (w WAN) network() Section {
 	}
 	s.flag("defaultreqopts", !w.RequestOnly)
 	s.flag("classlessroute", !w.NoClassless)
+	s.flag("defaultroute", !w.NoDefault)
 	for _, p := range w.Accept {
 		s.list("accept", p.String())
 	}

@@ -24,7 +24,10 @@ func (r *reader) readWAN(b *block) {
 	setAll(b, "dns", &wan.DNS, resolver)
 	set(b, "peerdns", &wan.PeerDNS, boolean)
 	set(b, "metric", &wan.Metric, number(0, math.MaxInt32))
-	b.rest("customroutes", "defaultroute", "delegate", "dns_metric", "dns_search", "dynamic", "force_link",
+	lead := !wan.NoDefault
+	set(b, "defaultroute", &lead, boolean)
+	wan.NoDefault = !lead
+	b.rest("customroutes", "delegate", "dns_metric", "dns_search", "dynamic", "force_link",
 		"gateway", "iface6rd", "igmp_snooping", "ip4table", "ip6assign", "ip6class", "ip6deprecated", "ip6hint",
 		"ip6ifaceid", "ip6prefix", "ip6table", "ip6weight", "ipaddr", "ipv6", "macaddr", "mtu", "mtu6rd",
 		"multipath", "netmask", "nohostroute", "sourcefilter", "stp", "tags", "timeout", "type", "zone",

@@ -386,6 +386,9 @@ func (w *wan) uplink(l client.Lease) link.Uplink {
 		u.Valid = max(time.Until(l.Expires), time.Second) // none would be for ever
 	}
 	for _, r := range l.Routes {
+		if w.cfg.NoDefault && r.Prefix.Bits() == 0 {
+			continue
+		}
 		if w.leadsHome(r.Prefix) {
 			w.log.Warn("route of the provider left out: it leads to a network of ours", "to", r.Prefix)
 			continue

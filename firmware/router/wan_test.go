@@ -184,6 +184,19 @@ func TestWANWithoutARoute(t *testing.T) {
 	})
 }
 
+func TestDefaultRouteIsLeftToTheOwner(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.WAN.NoDefault = true
+		p := h.connect(time.Hour)
+		p.more = []dhcpv4.Option{dhcpv4.OptGeneric(dhcpv4.OptionClasslessStaticRoute, []byte{8, 10, 203, 0, 113, 9, 0, 203, 0, 113, 1})}
+		h.boot()
+		time.Sleep(5 * time.Second)
+		if got, want := h.look("wan: "), "wan is 203.0.113.7/24 by invalid IP metric 0, 10.0.0.0/8 by 203.0.113.9"; !slices.Contains(got, want) {
+			t.Errorf("the router did %q; want %q", got, want)
+		}
+	})
+}
+
 // What a router that was killed has left on the port is of unknown age.
 func TestWANBeginsWithAPortThatIsDown(t *testing.T) {
 	live(t, func(h *house) {
