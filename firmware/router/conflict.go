@@ -227,7 +227,8 @@ const movesVersion = 1
 const moveLen = 9
 
 // putMoves remembers the moves. Where the ring cannot, the next boot will come
-// to the same ones, a minute later.
+// to the same ones, a minute later. A provider that goes after us wherever we move
+// does not wear out the flash.
 func (s *store) putMoves(now time.Time, moves []move) error {
 	value := []byte{movesVersion}
 	for _, m := range moves {
@@ -235,7 +236,12 @@ func (s *store) putMoves(now time.Time, moves []move) error {
 		value = append(value, m.to.Addr().AsSlice()...)
 		value = append(value, byte(m.from.Bits()))
 	}
-	return s.put(now, ring.Entry{Key: movesKey, Value: value})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trouble == "" && s.credit(now) <= 0 {
+		return errors.New("more was written than the flash can take")
+	}
+	return s.write(now, ring.Entry{Key: movesKey, Value: value})
 }
 
 // moves returns what was remembered.

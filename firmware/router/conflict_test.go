@@ -278,3 +278,29 @@ func TestLeaseThatIsOverIsNotForEver(t *testing.T) {
 		t.Errorf("the kernel is to keep the address for %v (0: for ever)", got)
 	}
 }
+
+func TestMovesDoNotWearOutTheFlash(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.Ring.Cycles, h.cfg.Ring.Years = 1, 100
+		s := openStore(time.Now(), h.platform(), h.cfg)
+		defer s.close()
+		home, a, b := netip.MustParsePrefix("192.168.1.1/24"), netip.MustParsePrefix("192.168.51.1/24"), netip.MustParsePrefix("192.168.52.1/24")
+		n := 0
+		for ; s.putMoves(time.Now(), []move{{home, a}}) == nil; n++ {
+			a, b = b, a
+			if n > 20000 {
+				t.Fatal("the budget is never used up")
+			}
+		}
+		wear := h.flash.wear()
+		for range 10 {
+			s.putMoves(time.Now(), []move{{home, a}})
+		}
+		if got := h.flash.wear() - wear; n < 10 || got != 0 {
+			t.Errorf("after %d moves %d more octets were programmed; want 0", n, got)
+		}
+		if got, err := s.moves(); err != nil || !slices.Equal(got, []move{{home, b}}) {
+			t.Errorf("%v, %v are remembered; want the last that was within the budget", got, err)
+		}
+	})
+}
