@@ -55,6 +55,10 @@ func (r *router) startScript(path string) *script {
 	go func() {
 		defer close(s.ended)
 		for e := range s.events {
+			if ctx.Err() != nil {
+				s.log.Error("script was not told: there was no time left", "event", e.what)
+				continue // not to be started only to be killed
+			}
 			s.call(ctx, e)
 		}
 	}()

@@ -173,6 +173,7 @@ func TestScriptKeepsTheOrder(t *testing.T) {
 		h.mu.Lock()
 		h.scriptHangs = false
 		h.mu.Unlock()
+		time.Sleep(scriptLimit + time.Second)
 		s.end()
 		want := []string{"script /etc/wan 0 "}
 		for i := scriptQueue; i < 2*scriptQueue; i++ {
@@ -225,4 +226,26 @@ func TestRunScript(t *testing.T) {
 func atoi(s string) (n int) {
 	fmt.Sscan(s, &n)
 	return n
+}
+
+// A script that hangs is not started again and again while the router ends.
+func TestScriptIsNotStartedWhenTimeIsOver(t *testing.T) {
+	live(t, func(h *house) {
+		started := 0
+		os := platform{runScript: func(ctx context.Context, _, _ string, _ []string) (string, error) {
+			started++
+			<-ctx.Done()
+			return "", ctx.Err()
+		}}
+		s := (&router{log: h.logger(), os: os}).startScript("/etc/wan")
+		for _, what := range []string{"bound", "renew", "deconfig"} {
+			s.tell(what, nil)
+		}
+		began := time.Now()
+		s.end()
+		if took := time.Since(began); started != 1 || took != lastScript {
+			t.Errorf("a script that hangs was started %d times and took %v; want once and %v", started, took, lastScript)
+		}
+		h.logged("script was not told: there was no time left")
+	})
 }
