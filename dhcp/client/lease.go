@@ -254,11 +254,16 @@ func (m *Machine) times(msg *dhcpv4.DHCPv4) (t1, t2, term time.Duration) {
 	return t1, t2, term
 }
 
-// hosts drops from a list what cannot be a host, and what is there already.
+// maxHosts is more than anybody looks at of a list. What an answer has room for
+// would, passed on, not fit into a message of the LAN's.
+const maxHosts = 8
+
+// hosts drops from a list what cannot be a host, what is there already, and what
+// is too much.
 func hosts(ips []net.IP) []netip.Addr {
 	var list []netip.Addr
 	for _, ip := range ips {
-		if a := dhcp.Addr(ip); usable(a) == nil && !slices.Contains(list, a) {
+		if a := dhcp.Addr(ip); usable(a) == nil && !slices.Contains(list, a) && len(list) < maxHosts {
 			list = append(list, a)
 		}
 	}

@@ -105,6 +105,17 @@ func TestOfferWithoutServerIsNotTaken(t *testing.T) {
 	p.after(2*s, 5*s).sends("DISCOVER to broadcast")
 }
 
+func TestNoMoreHostsThanMakeSense(t *testing.T) {
+	var many []net.IP
+	for i := range 300 {
+		many = append(many, net.IP{0, 0, 0, 0}, net.IP{192, 0, 2, byte(i)})
+	}
+	got := hosts(many)
+	if len(got) != maxHosts || got[0] != ip("192.0.2.0") || got[maxHosts-1] != ip("192.0.2.7") {
+		t.Errorf("%v; want the first %d", got, maxHosts)
+	}
+}
+
 // Some providers' servers stand in for each other.
 func TestACKOfAnotherServerIsTakenWhereTheAskedOneIsSilent(t *testing.T) {
 	p := playRequesting(t)
