@@ -240,6 +240,17 @@ func TestNoLinkLocalAddressWithoutACable(t *testing.T) {
 	p.meanwhile(60 * s).probes(firstLocal)
 }
 
+// What nobody could hear was not answered.
+func TestProbeThatTheCableWentOutUnderIsNone(t *testing.T) {
+	p := playAlone(t)
+	p.did(p.m.LinkDown(p.now))
+	p.free(firstLocal)
+	for until := p.now.Add(h); p.now.Before(until); p.skipDiscover() {
+		p.tick()
+	}
+	p.silent().holds("nothing")
+}
+
 // The kernel may be late to say that the cable is in.
 func TestAnswerIsWordOfTheCable(t *testing.T) {
 	p := playAlone(t)

@@ -136,7 +136,7 @@ func (m *Machine) Probed(now time.Time, a netip.Addr, by dhcp.HWAddr) Step {
 	}
 	p, ok := m.state.(*probing)
 	if !ok || p.lease.Addr.Addr() != a {
-		if m.held == nil && a == m.alone.addr && m.alone.lease == nil {
+		if m.held == nil && a == m.alone.addr && m.alone.lease == nil && !m.alone.down {
 			return m.done(now, m.sought(now, by))
 		}
 		return m.done(now, Step{})
