@@ -324,6 +324,8 @@ func TestDHCP(t *testing.T) {
 		{"list dhcp_option 3,0.0.0.0", asDefault, ""},
 		{"list dhcp_option 3", gateways(), ""},
 		{"list dhcp_option 6,1.1.1.1,9.9.9.9", dns("1.1.1.1", "9.9.9.9"), ""},
+		{"list dhcp_option '6 , 1.1.1.1, 9.9.9.9'", dns("1.1.1.1", "9.9.9.9"), ""},
+		{"list dhcp_option '15, example.org'", domain("example.org"), ""},
 		{"option dhcp_option '6,1.1.1.1 3,192.168.1.9'", func(c *Config) {
 			c.LAN.DNS, c.LAN.Gateways = addrs("1.1.1.1"), addrs("192.168.1.9")
 		}, ""},

@@ -216,7 +216,7 @@ func fromUint(n uint32) netip.Addr {
 func (r *reader) readOptions(b *block) {
 	var gateways, dns addrOption
 	r.LAN.Options = b.dhcpOptions(nil, func(it item) bool {
-		code, list, _ := strings.Cut(it.text, ",")
+		code, list := cutWord(it.text)
 		switch code {
 		case "3", "option:router":
 			r.readAddrs(b, &gateways, it.line, list)
@@ -249,6 +249,7 @@ func (r *reader) readAddrs(b *block, o *addrOption, line int, list string) {
 		return
 	}
 	for text := range strings.SplitSeq(list, ",") {
+		text = strings.TrimSpace(text)
 		a, ok := r.LAN.Addr.Addr(), true
 		if text != "0.0.0.0" {
 			a, ok = parsed(b, "dhcp_option", item{text: text, line: line}, hostAddr)

@@ -171,7 +171,7 @@ func dhcpOption(s string) (DHCPOption, error) {
 	inside := uint8(0)
 	rest := s
 	for {
-		word, more, _ := strings.Cut(rest, ",")
+		word, more := cutWord(rest)
 		prefix, name, _ := strings.Cut(word, ":")
 		var err error
 		switch prefix {
@@ -192,6 +192,13 @@ func dhcpOption(s string) (DHCPOption, error) {
 		}
 		rest = more
 	}
+}
+
+// cutWord takes off what stands before the first comma. Blanks around the comma
+// are for the eye: in a list they are not taken for ends of options.
+func cutWord(s string) (word, rest string) {
+	word, rest, _ = strings.Cut(s, ",")
+	return strings.TrimSpace(word), strings.TrimSpace(rest)
 }
 
 // read reads the option itself.
@@ -365,7 +372,7 @@ func noDefault(pairs []byte) error {
 func numbers(s string, size, most int) (v []byte, err error) {
 	words := strings.Split(s, ",")
 	for _, word := range words {
-		n, err := strconv.ParseInt(word, 10, 64)
+		n, err := strconv.ParseInt(strings.TrimSpace(word), 10, 64)
 		bits := 8 * size
 		if err != nil || n >= 1<<bits || n < -1<<(bits-1) || len(words) > most {
 			return nil, fmt.Errorf("%s is no number of %d octets", show(s), size)
@@ -515,7 +522,7 @@ func (b *block) addOption(all []DHCPOption, it item, next DHCPOption) []DHCPOpti
 func (o DHCPOption) valueText() string {
 	rest := o.Text
 	for {
-		word, more, _ := strings.Cut(rest, ",")
+		word, more := cutWord(rest)
 		rest = more
 		if _, err := optionCode(word); err == nil {
 			return rest

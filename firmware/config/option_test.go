@@ -189,6 +189,8 @@ func TestOptionsOfSections(t *testing.T) {
 	}{
 		{"config dhcp lan\nlist dhcp_option 42,10.0.0.1\nlist dhcp_option 42,10.0.0.2", []string{"42=0a0000010a000002"}, nil, ""},
 		{"config dhcp lan\nlist dhcp_option 26,1400\nlist dhcp_option 26,1500", []string{"26=0578", "26=05dc"}, nil, ""},
+		{"config dhcp lan\nlist dhcp_option 'tag:x, 26 , 1400'\nlist dhcp_option '66, boot.lan'", []string{"26=0578 [x]", "66=626f6f742e6c616e"}, nil, ""},
+		{"config dhcp lan\nlist dhcp_option '42, 10.0.0.1'\nlist dhcp_option '42 , 10.0.0.2'", []string{"42=0a0000010a000002"}, nil, ""},
 		{"config dhcp lan\nlist dhcp_option '67,my file'", []string{"67=6d792066696c65"}, nil, ""},
 		{"config dhcp lan\noption dhcp_option '67,my 42,10.0.0.1'", []string{"67=6d79", "42=0a000001"}, nil, ""},
 		{"config dhcp lan\nlist dhcp_option_force 6,10.0.0.1\nlist dhcp_option tag:x,6,10.0.0.2", []string{"6=0a000002 [x]", "6=0a000001 forced"}, nil, ""},
