@@ -98,6 +98,9 @@ func TestWANSettings(t *testing.T) {
 	check(t, ip(s.router, "addr replace 127.0.0.8/32 dev lo"))
 	s.says(monitor, 0, "127.0.0.8")
 	for _, line := range monitor.since(0) {
+		if strings.Contains(line, "fe80::") {
+			continue // the kernel's own IPv6, settling
+		}
 		if (strings.Contains(line, "wan") || strings.Contains(line, "203.0.113")) && !strings.Contains(line, "wan    inet 203.0.113.") {
 			t.Errorf("a renewal that changes nothing touched the port: %s", line)
 		}
