@@ -144,9 +144,17 @@ func RemoveAddr(ifname string, a netip.Prefix) error {
 	return p.remove(a)
 }
 
-// WatchCarrier calls changed with whether a cable is in, once at the start and
-// at every change, until ctx ends or the interface is gone.
-func WatchCarrier(ctx context.Context, ifname string, changed func(up bool)) error {
+// Carrier is what is known of the cable of a port: whether it is in, and how often
+// it was lost since the watch began.
+type Carrier struct {
+	Up   bool
+	Lost uint32
+}
+
+// WatchCarrier calls changed with what is true of the cable, once at the start and
+// at every change, until ctx ends or the interface is gone. A cable that is out for
+// less than a second may be in again when the first word of it comes: Lost tells.
+func WatchCarrier(ctx context.Context, ifname string, changed func(Carrier)) error {
 	conn, err := rtnetlink.Dial(&netlink.Config{Groups: unix.RTMGRP_LINK})
 	if err != nil {
 		return fmt.Errorf("netlink: %w", err)
@@ -157,40 +165,53 @@ func WatchCarrier(ctx context.Context, ifname string, changed func(up bool)) err
 			conn.Close()
 		}
 	}()
+	was, changes, err := carrier(ifname)
+	if err != nil {
+		return err
+	}
+	changed(was)
 	// What the kernel sends only says that something is new, and may be late or
 	// lost (ENOBUFS); what is true it is asked for.
-	for was, known := false, false; ; {
-		up, err := carrier(ifname)
-		if err != nil {
-			return err
-		}
-		if up != was || !known {
-			changed(up)
-			was, known = up, true
-		}
-		_, _, err = conn.Receive()
+	for {
+		_, _, err := conn.Receive()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil && !errors.Is(err, unix.ENOBUFS) {
 			return fmt.Errorf("carrier of %s: %w", ifname, err)
 		}
+		now, n, err := carrier(ifname)
+		if err != nil {
+			return err
+		}
+		now.Lost = was.Lost
+		if was.Up && n != changes {
+			now.Lost++
+		}
+		if changes = n; now != was {
+			changed(now)
+			was = now
+		}
 	}
 }
 
-// carrier asks whether a cable is in. That is IFF_LOWER_UP: IFF_RUNNING follows
-// it as late as a second after the interface was set up.
-func carrier(ifname string) (bool, error) {
+// carrier asks whether a cable is in, and how often that changed. It is in by
+// IFF_LOWER_UP: IFF_RUNNING follows it as late as a second after the interface was
+// set up.
+func carrier(ifname string) (now Carrier, changes uint32, err error) {
 	p, err := open(ifname)
 	if err != nil {
-		return false, err
+		return Carrier{}, 0, err
 	}
 	defer p.close()
 	l, err := p.conn.Link.Get(uint32(p.ifi.Index))
 	if err != nil {
-		return false, fmt.Errorf("carrier of %s: %w", ifname, err)
+		return Carrier{}, 0, fmt.Errorf("carrier of %s: %w", ifname, err)
 	}
-	return l.Flags&unix.IFF_LOWER_UP != 0, nil
+	if l.Attributes != nil && l.Attributes.CarrierChanges != nil {
+		changes = *l.Attributes.CarrierChanges
+	}
+	return Carrier{Up: l.Flags&unix.IFF_LOWER_UP != 0}, changes, nil
 }
 
 // broadcast is the last address of p's network.

@@ -364,7 +364,7 @@ func TestNoSuchPort(t *testing.T) {
 		"RemoveAddr":   RemoveAddr("none", netip.MustParsePrefix("192.168.1.1/24")),
 		"SetUplink":    SetUplink("none", uplink("192.0.2.7/24", "", 0)),
 		"ClearUplink":  ClearUplink("none"),
-		"WatchCarrier": WatchCarrier(t.Context(), "none", func(bool) {}),
+		"WatchCarrier": WatchCarrier(t.Context(), "none", func(Carrier) {}),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "interface none") {
 			t.Errorf("%s of a port that is not there: %v; want an error that names it", name, err)
@@ -373,21 +373,21 @@ func TestNoSuchPort(t *testing.T) {
 }
 
 // watched runs WatchCarrier on the wan port.
-func watched(t *testing.T, ctx context.Context) (changes chan bool, end chan error) {
-	changes, end = make(chan bool, 16), make(chan error, 1)
-	go func() { end <- WatchCarrier(ctx, "wan", func(up bool) { changes <- up }) }()
+func watched(t *testing.T, ctx context.Context) (changes chan Carrier, end chan error) {
+	changes, end = make(chan Carrier, 16), make(chan error, 1)
+	go func() { end <- WatchCarrier(ctx, "wan", func(c Carrier) { changes <- c }) }()
 	return changes, end
 }
 
-func wantCarrier(t *testing.T, changes chan bool, want bool) {
+func wantCarrier(t *testing.T, changes chan Carrier, want Carrier) {
 	t.Helper()
 	select {
 	case got := <-changes:
 		if got != want {
-			t.Fatalf("carrier = %v; want %v", got, want)
+			t.Fatalf("carrier = %+v; want %+v", got, want)
 		}
 	case <-time.After(10 * time.Second):
-		t.Fatalf("nothing was said of the carrier; want %v", want)
+		t.Fatalf("nothing was said of the carrier; want %+v", want)
 	}
 }
 
@@ -402,17 +402,17 @@ func TestWatchCarrier(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	changes, end := watched(t, ctx)
-	wantCarrier(t, changes, false)
-	for range 2 {
+	wantCarrier(t, changes, Carrier{})
+	for n := range uint32(2) {
 		ip(t, "link set isp up")
-		wantCarrier(t, changes, true)
+		wantCarrier(t, changes, Carrier{true, n})
 		ip(t, "link set isp down")
-		wantCarrier(t, changes, false)
+		wantCarrier(t, changes, Carrier{false, n + 1})
 	}
 	ip(t, "addr add 192.0.2.7/24 dev wan") // is no word about a cable
 	ip(t, "link set wan alias uplink")
 	ip(t, "link set isp up")
-	wantCarrier(t, changes, true)
+	wantCarrier(t, changes, Carrier{true, 2})
 	cancel()
 	select {
 	case err := <-end:
@@ -434,11 +434,36 @@ func TestWatchCarrierBeginsWithTheTruth(t *testing.T) {
 		t.Fatal(err)
 	}
 	changes, _ := watched(t, t.Context())
-	wantCarrier(t, changes, true)
+	wantCarrier(t, changes, Carrier{Up: true})
 	select {
 	case up := <-changes:
-		t.Errorf("then carrier = %v; want no further word", up)
+		t.Errorf("then carrier = %+v; want no further word", up)
 	case <-time.After(1500 * time.Millisecond):
+	}
+}
+
+// The kernel gathers what it says of a cable for up to a second: one that is out for
+// less is in again by then.
+func TestWatchCarrierSeesACableThatIsOutForAMoment(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	cable(t)
+	if err := Up("wan"); err != nil {
+		t.Fatal(err)
+	}
+	changes, _ := watched(t, t.Context())
+	wantCarrier(t, changes, Carrier{Up: true})
+	for n := range uint32(5) {
+		ip(t, "link set isp down")
+		ip(t, "link set isp up")
+		for c := (Carrier{}); c != (Carrier{true, n + 1}); {
+			select {
+			case c = <-changes:
+			case <-time.After(10 * time.Second):
+				t.Fatalf("the cable was out %d times; of that the last word is %+v", n+1, c)
+			}
+		}
 	}
 }
 
@@ -451,7 +476,7 @@ func TestWatchCarrierEndsWithThePort(t *testing.T) {
 		t.Fatal(err)
 	}
 	changes, end := watched(t, t.Context())
-	wantCarrier(t, changes, true)
+	wantCarrier(t, changes, Carrier{Up: true})
 	ip(t, "link del wan")
 	select {
 	case err := <-end:

@@ -46,7 +46,8 @@ type house struct {
 	inUse     map[netip.Addr]dhcp.HWAddr          // what a probe finds
 	announced []netip.Addr                        // by the WAN side, since the test last looked
 	guards    map[netip.Addr]func(by dhcp.HWAddr) // who listens for claims of what
-	carrier   func(up bool)                       // tells the WAN side; nil: it does not listen
+	carrier   func(link.Carrier)                  // tells the WAN side; nil: it does not listen
+	plug      link.Carrier                        // what it was told last
 	cfg       config.Config
 	problems  []config.Problem
 	words     string                              // the last of the router before
@@ -390,7 +391,7 @@ func uplinkText(device string, u link.Uplink) string {
 	return fmt.Sprintf("%s is %v by %v metric %d%s", device, u.Addr, gateway, u.Metric, more)
 }
 
-func (h *house) watchCarrier(ctx context.Context, _ string, changed func(bool)) error {
+func (h *house) watchCarrier(ctx context.Context, _ string, changed func(link.Carrier)) error {
 	h.breakable("watchCarrier")
 	h.mu.Lock()
 	h.carrier = changed
@@ -581,13 +582,29 @@ func (h *house) sent(device string) []dhcp.Datagram {
 // cable tells the WAN side that its cable is in, or out.
 func (h *house) cable(in bool) {
 	h.Helper()
+	if h.plug.Up && !in {
+		h.plug.Lost++
+	}
+	h.plug.Up = in
+	h.tellCarrier()
+}
+
+// blink pulls the cable for so short a time that it is in when the word comes.
+func (h *house) blink() {
+	h.Helper()
+	h.plug.Lost++
+	h.tellCarrier()
+}
+
+func (h *house) tellCarrier() {
+	h.Helper()
 	h.mu.Lock()
 	tell := h.carrier
 	h.mu.Unlock()
 	if tell == nil {
 		h.Fatal("nobody watches the carrier")
 	}
-	tell(in)
+	tell(h.plug)
 	synctest.Wait()
 }
 

@@ -57,7 +57,7 @@ type platform struct {
 	removeAddr    func(ifname string, a netip.Prefix) error
 	setUplink     func(ifname string, u link.Uplink) error
 	clearUplink   func(ifname string) error
-	watchCarrier  func(ctx context.Context, ifname string, changed func(up bool)) error
+	watchCarrier  func(ctx context.Context, ifname string, changed func(link.Carrier)) error
 	memory        func() status.Memory
 	runScript     func(ctx context.Context, path, what string, env []string) (said string, err error)
 	writeResolver func(path string, dns []netip.Addr, search []string) error

@@ -53,7 +53,8 @@ type wan struct {
 	unanswered int
 	// verdicts is told what we make of a lease.
 	verdicts func(verdict)
-	up       bool // the carrier, as far as we know
+	cable    link.Carrier // as the kernel says
+	up       bool         // whether it is in, as far as we know
 }
 
 // A claim is another station's, to an address of ours.
@@ -134,7 +135,7 @@ func (w *wan) loop(ctx context.Context) error {
 	defer cancel()
 	messages := make(chan dhcp.Datagram, 16)
 	broken := receive(w.conn, offer(messages), w.log)
-	carrier := newMailbox[bool]()
+	carrier := newMailbox[link.Carrier]()
 	go supervise(ctx, w.log, task{name: "carrier watch", run: func(ctx context.Context) error {
 		return w.os.watchCarrier(ctx, w.cfg.Device, carrier.put)
 	}})
@@ -142,7 +143,7 @@ func (w *wan) loop(ctx context.Context) error {
 	defer wake.Stop()
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
-	w.up = true
+	w.cable, w.up = link.Carrier{}, true
 	step := w.machine.Start(time.Now())
 	for {
 		w.beat()
@@ -164,8 +165,9 @@ func (w *wan) loop(ctx context.Context) error {
 			}
 			step = w.machine.Receive(time.Now(), d)
 			// Who answers us is at the other end of a cable, even where the
-			// kernel takes a second longer to say so.
-			w.up = w.up || step.Why.Reason != 0
+			// kernel takes a second longer to say so. Once one was pulled, the
+			// answer may come from before that.
+			w.up = w.up || step.Why.Reason != 0 && w.cable.Lost == 0
 		case p := <-w.probed:
 			step = w.machine.Probed(time.Now(), p.addr, p.by)
 			if r := step.Why.Reason; r == client.InUse || r == client.Contested {
@@ -179,8 +181,8 @@ func (w *wan) loop(ctx context.Context) error {
 			if l := w.machine.Lease(); l != nil {
 				step = client.Step{Lease: l, Announce: l.Addr.Addr(), Wake: step.Wake}
 			}
-		case up := <-carrier:
-			step = w.carrier(up, step)
+		case now := <-carrier:
+			step = w.carrier(now, step)
 		case <-wake.C:
 			step = w.machine.Tick(time.Now())
 		case <-beat.C:
@@ -190,18 +192,21 @@ func (w *wan) loop(ctx context.Context) error {
 
 // carrier takes word of the cable; where that is no news, next is what was. What is
 // plugged in may lead elsewhere now.
-func (w *wan) carrier(up bool, next client.Step) client.Step {
-	if up == w.up {
+func (w *wan) carrier(now link.Carrier, next client.Step) client.Step {
+	blinked := now.Up && w.up && now.Lost != w.cable.Lost
+	w.cable = now
+	if now.Up == w.up && !blinked {
 		return next
 	}
-	w.up = up
-	if up {
-		w.log.Info("cable is in", "device", w.cfg.Device)
-		return w.machine.LinkUp(time.Now())
+	if w.up {
+		w.log.Info("cable is out", "device", w.cfg.Device)
+		w.board.note(status.Event{At: time.Now(), Text: "WAN: cable is out"})
 	}
-	w.log.Info("cable is out", "device", w.cfg.Device)
-	w.board.note(status.Event{At: time.Now(), Text: "WAN: cable is out"})
-	return w.machine.LinkDown(time.Now())
+	if w.up = now.Up; !now.Up {
+		return w.machine.LinkDown(time.Now())
+	}
+	w.log.Info("cable is in", "device", w.cfg.Device)
+	return w.machine.LinkUp(time.Now())
 }
 
 // release gives the lease back. The address stays a wish for the next time.

@@ -406,6 +406,39 @@ func TestCableThatComesInStartsAnew(t *testing.T) {
 	})
 }
 
+// What the kernel says of a cable comes up to a second late, and then it may be in
+// again, in another socket.
+func TestCableOutForAMomentIsSeen(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.bound(time.Hour)
+		h.cable(true)
+		p.listened()
+		h.blink()
+		h.pageHas("WAN: cable is out")
+		time.Sleep(5 * time.Second)
+		if got, want := p.listened(), []string{"REQUEST requested 203.0.113.7"}; !slices.Equal(got, want) {
+			t.Errorf("after the cable was out for a moment the provider heard %q; want %q", got, want)
+		}
+	})
+}
+
+// An answer that was under way when the cable was pulled does not put it in again.
+func TestAnswerFromBeforeTheCableWasOut(t *testing.T) {
+	live(t, func(h *house) {
+		p := h.bound(time.Hour)
+		h.cable(true)
+		h.cable(false)
+		time.Sleep(40 * time.Minute) // it has asked for more time, and was answered
+		h.logged("msg=renewed")
+		p.listened()
+		h.cable(true)
+		time.Sleep(5 * time.Second)
+		if got, want := p.listened(), []string{"REQUEST requested 203.0.113.7"}; !slices.Equal(got, want) {
+			t.Errorf("with the cable back the provider heard %q; want %q", got, want)
+		}
+	})
+}
+
 // Without a cable the lease is neither forgotten nor kept for ever.
 func TestCableThatIsOutEndsNoTimer(t *testing.T) {
 	live(t, func(h *house) {
