@@ -267,3 +267,35 @@ func TestWANReleasesWhenAskedTo(t *testing.T) {
 		}
 	}
 }
+
+// TestOwnersAddressOnThePort: how the owner reaches his modem, an address and a
+// route of his own, outlives a lease, a renewal, a power cut of the router's
+// program and its end.
+func TestOwnersAddressOnThePort(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "")
+	s.provider("1h", "--dhcp-option=option:T1,12")
+	check(t, ip(s.router, "link set wan up", "addr add 192.168.100.2/24 dev wan", "route add 10.100.0.0/16 via 192.168.100.1 dev wan"))
+	const own, route = "192.168.100.2/24", "10.100.0.0/16 via 192.168.100.1"
+	still := func(when string, addrs int) {
+		t.Helper()
+		out, err := run(s.router, "ip", "-o", "-4", "addr", "show", "dev", "wan")
+		check(t, err)
+		if n := strings.Count(out, "inet "); n != addrs || !strings.Contains(out, own) || !slices.Contains(s.routes("wan"), route) {
+			t.Errorf("%s the port has\n%s\nand %q; want %s and %s, and %d addresses in all", when, out, s.routes("wan"), own, route, addrs)
+		}
+	}
+	s.on()
+	s.says(s.proc, 0, `msg=bound side=wan`)
+	still("with a lease", 2)
+	s.says(s.proc, 0, `msg=renewed side=wan`)
+	still("with a renewal", 2)
+	_, err := s.proc.end(syscall.SIGKILL)
+	check(t, err)
+	s.on()
+	s.says(s.proc, 0, `msg=bound side=wan`)
+	still("after the program was killed", 2)
+	_, err = s.proc.end(syscall.SIGTERM)
+	check(t, err)
+	still("without the router", 1)
+}

@@ -289,31 +289,90 @@ func monitor(t *testing.T) func(word string) string {
 	}
 }
 
+// What a router that was killed has left is not there any more, whatever its
+// lease was.
 func TestSetUplinkRemovesLeftovers(t *testing.T) {
 	if !alone(t) {
 		return
 	}
-	for _, tc := range []struct{ name, left string }{
-		{"of another network", "198.51.100.3/24"},
-		{"of the same network, before ours", "192.0.2.6/24"},
-		{"ours with another mask", "192.0.2.7/16"},
+	for _, tc := range []struct {
+		name string
+		left Uplink
+	}{
+		{"of another network", uplink("198.51.100.3/24", "198.51.100.1", 3)},
+		{"of the same network", uplink("192.0.2.6/24", "192.0.2.254", 0)},
+		{"ours with another mask", uplink("192.0.2.7/16", "192.0.2.1", 0)},
+		{"a single address without a route", uplink("192.0.2.6/32", "", 0)},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			cable(t)
-			defer ip(t, "link del wan")
-			if err := Up("wan"); err != nil {
-				t.Fatal(err)
-			}
-			ip(t, "addr add "+tc.left+" dev wan")
-			ip(t, "addr add 192.0.2.7/24 dev wan")
-			ip(t, "addr add 192.0.2.9/24 dev wan")
-			ip(t, "route add default via 192.0.2.254 dev wan metric 3")
-			set(t, uplink("192.0.2.7/24", "192.0.2.1", 0))
-			wantRoutes(t, "wan", "192.0.2.1 metric 0")
-			if got := addrsOf(t, "wan"); len(got) != 1 || !strings.HasPrefix(got[0], "192.0.2.7/24") {
-				t.Errorf("addresses of wan = %q; want 192.0.2.7/24 alone", got)
-			}
-		})
+		for _, valid := range []time.Duration{0, time.Hour} {
+			t.Run(fmt.Sprintf("%s, valid for %v", tc.name, valid), func(t *testing.T) {
+				wired(t)
+				defer ip(t, "link del wan")
+				tc.left.Valid = valid
+				set(t, tc.left)
+				set(t, uplink("192.0.2.7/24", "192.0.2.1", 0))
+				wantAddrs(t, "wan", "192.0.2.7/24 192.0.2.255")
+				wantTable(t, "wan", "192.0.2.0/24", "default via 192.0.2.1")
+			})
+		}
+	}
+}
+
+// An owner reaches his modem by an address and routes of his own, of the network
+// of the lease perhaps, and set before or after it.
+func TestUplinkLeavesTheOwnersAddressesAlone(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	for _, own := range []string{"192.168.100.2/24", "192.0.2.9/24", "192.0.2.9/32"} {
+		for _, before := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, before the lease: %v", own, before), func(t *testing.T) {
+				wired(t)
+				defer ip(t, "link del wan")
+				visit := func() {
+					ip(t, "addr add "+own+" dev wan")
+					ip(t, "route add 10.9.0.0/16 dev wan src "+strings.Split(own, "/")[0])
+					ip(t, "route add default via 10.9.0.1 dev wan metric 900")
+				}
+				if before {
+					visit()
+				}
+				u := uplink("192.0.2.7/24", "192.0.2.1", 0)
+				u.Valid = time.Hour
+				set(t, u)
+				if !before {
+					visit()
+				}
+				set(t, uplink("192.0.2.8/24", "192.0.2.1", 0))
+				set(t, uplink("198.51.100.8/24", "", 0))
+				if err := ClearUplink("wan"); err != nil {
+					t.Fatal(err)
+				}
+				wantAddrs(t, "wan", own)
+				wantRoutes(t, "wan", "10.9.0.1 metric 900")
+				if got := tableOf(t, "wan"); !slices.Contains(got, "10.9.0.0/16") {
+					t.Errorf("of the owner's routes there are %q", got)
+				}
+			})
+		}
+	}
+}
+
+// What somebody else has set the leased address for does not outlive the lease.
+func TestUplinkTakesItsAddressOver(t *testing.T) {
+	if !alone(t) {
+		return
+	}
+	wired(t)
+	for _, theirs := range []string{"192.0.2.7/24", "192.0.2.7/32", "192.0.2.7/16"} {
+		ip(t, "addr add "+theirs+" dev wan")
+		set(t, uplink("192.0.2.7/24", "192.0.2.1", 0))
+		wantAddrs(t, "wan", "192.0.2.7/24 192.0.2.255")
+		wantTable(t, "wan", "192.0.2.0/24", "default via 192.0.2.1")
+		if err := ClearUplink("wan"); err != nil {
+			t.Fatal(err)
+		}
+		wantAddrs(t, "wan")
 	}
 }
 
@@ -344,7 +403,6 @@ func TestClearUplink(t *testing.T) {
 		t.Fatal(err)
 	}
 	set(t, uplink("192.0.2.7/24", "192.0.2.1", 5))
-	ip(t, "addr add 192.0.2.8/24 dev wan")
 	for range 2 {
 		if err := ClearUplink("wan"); err != nil {
 			t.Errorf("ClearUplink: %v", err)

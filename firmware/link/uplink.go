@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
 	"slices"
 	"time"
 
@@ -44,17 +45,16 @@ const LeastMTU = 576
 // only the routes are not what they should be.
 var ErrRoutes = errors.New("routes")
 
-// SetUplink gives an interface exactly one address, and of default routes and
-// routes that we set those of u. What an earlier run left behind goes; what is
-// right already is not touched. Routes that lead elsewhere, and those that
-// others set, stay.
+// SetUplink gives an interface the address and the routes of u in place of those
+// that we set before, in an earlier run perhaps. What is right already is not
+// touched, and what others set stays: it is how the owner reaches his modem.
 func SetUplink(ifname string, u Uplink) error {
 	p, err := open(ifname)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	if err := p.keepOnly(u.Addr); err != nil {
+	if err := p.takeOff(u.Addr); err != nil {
 		return err
 	}
 	if err := p.grant(u.Addr, u.Valid); err != nil {
@@ -66,34 +66,47 @@ func SetUplink(ifname string, u Uplink) error {
 	return nil
 }
 
-// ClearUplink takes every address off an interface, and default routes and
-// routes that we set.
+// ClearUplink takes the address and the routes off an interface that we set.
 func ClearUplink(ifname string) error {
 	p, err := open(ifname)
 	if err != nil {
 		return err
 	}
 	defer p.close()
-	return errors.Join(p.keepOnly(netip.Prefix{}), p.setRoutes(nil))
+	return errors.Join(p.takeOff(netip.Prefix{}), p.setRoutes(nil))
 }
 
-// noPrefixRoute marks an address whose network we route ourselves: the kernel's
-// own route would have neither metric nor MTU.
-const noPrefixRoute = unix.IFA_F_NOPREFIXROUTE
+// ours marks an address that we set: its network we route ourselves, as the
+// kernel's own route would have neither metric nor MTU. Nobody sets such an
+// address by accident, and it is a mark that a killed router leaves, and that
+// kernels without IFA_PROTO (before 5.18) have as well.
+const ours = unix.IFA_F_NOPREFIXROUTE
 
-// keepOnly removes all addresses but keep, and that one too unless it is marked.
-func (p port) keepOnly(keep netip.Prefix) error {
+func isOurs(m rtnetlink.AddressMessage) bool { return m.Attributes.Flags&ours != 0 }
+
+// takeOff removes the addresses that we set but keep, and that one too where
+// somebody else set it: two cannot have it.
+func (p port) takeOff(keep netip.Prefix) error {
 	have, err := p.addrs()
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, m := range have {
-		if a := prefix(m); a != keep || m.Attributes.Flags&noPrefixRoute == 0 {
+		a := prefix(m)
+		if isOurs(m) && a != keep || !isOurs(m) && a.Addr() == keep.Addr() {
+			p.keepSecondaries()
 			errs = append(errs, p.remove(a))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// keepSecondaries has the kernel keep the other addresses of a network when the
+// first of them is removed. Where /proc/sys cannot be written it does not, which
+// is no reason to keep an address that is not ours any more.
+func (p port) keepSecondaries() {
+	os.WriteFile("/proc/sys/net/ipv4/conf/"+p.ifi.Name+"/promote_secondaries", []byte("1"), 0)
 }
 
 // grant gives the port an address for a time. That the kernel counts down what
@@ -105,12 +118,12 @@ func (p port) grant(a netip.Prefix, valid time.Duration) error {
 		return err
 	}
 	for _, m := range have {
-		if prefix(m) == a && same(m.Attributes.CacheInfo.Valid, seconds) {
+		if prefix(m) == a && isOurs(m) && same(m.Attributes.CacheInfo.Valid, seconds) {
 			return nil
 		}
 	}
 	m := p.message(a)
-	m.Attributes.Flags = noPrefixRoute
+	m.Attributes.Flags = ours
 	_, err = p.conn.Execute(timed{m, seconds}, unix.RTM_NEWADDR,
 		netlink.Request|netlink.Create|netlink.Replace|netlink.Acknowledge)
 	if err != nil {
@@ -220,7 +233,7 @@ func (p port) setRoutes(want []rtnetlink.RouteMessage) error {
 	}
 	var errs []error
 	for _, m := range list {
-		if !p.mayRemove(m) {
+		if !p.set(m) {
 			continue
 		}
 		if key := keyOf(m); missing[key] {
@@ -242,11 +255,10 @@ func (p port) setRoutes(want []rtnetlink.RouteMessage) error {
 	return errors.Join(errs...)
 }
 
-// mayRemove reports whether a route is one that we set, or a default route, of
-// this port.
-func (p port) mayRemove(m rtnetlink.RouteMessage) bool {
+// set reports whether a route of this port is one that we set.
+func (p port) set(m rtnetlink.RouteMessage) bool {
 	return m.Family == unix.AF_INET && m.Table == unix.RT_TABLE_MAIN && m.Type == unix.RTN_UNICAST &&
-		m.Attributes.OutIface == uint32(p.ifi.Index) && (m.Protocol == unix.RTPROT_DHCP || m.DstLength == 0)
+		m.Attributes.OutIface == uint32(p.ifi.Index) && m.Protocol == unix.RTPROT_DHCP
 }
 
 // A routeKey is all that makes routes of a port differ.

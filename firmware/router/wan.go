@@ -71,8 +71,8 @@ type probeResult struct {
 // run holds a lease until ctx ends or the interface goes. The address that the
 // port had before is in the ring and is asked for first.
 //
-// The port has an address only while the loop runs, which sees to it that none
-// outlives its lease. One that a killed router left behind goes at the start.
+// The port has an address of ours only while the loop runs, which sees to it that
+// none outlives its lease. One that a killed router left behind goes at the start.
 func (w *wan) run(ctx context.Context) error {
 	w.beat()
 	if err := w.prepare(); err != nil {
