@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
 )
 
 // A site is a network that a provider serves: .100 to .110 of it, as and by way
@@ -319,5 +322,50 @@ func (s *street) heardOnTheWire(next, home site) {
 		if len(s.packets(filter)) == 0 {
 			s.Errorf("%s was not sent", what)
 		}
+	}
+}
+
+// TestMasks: whatever mask a provider gives with whatever address of it, the
+// router reaches the gateway and answers it.
+func TestMasks(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "")
+	r := newRascal(s)
+	const far = "198.51.100.1"
+	check(t, ip(s.isp, "addr add "+far+"/32 dev eth0"))
+	lan := "203.0.113.0/24"
+	for _, tc := range []struct {
+		addr    string
+		mask    []byte
+		gateway string
+		has     string
+		routes  []string
+	}{
+		{"203.0.113.255", []byte{255, 255, 255, 0}, ispAddr, "203.0.113.255/32", []string{lan, "default via " + ispAddr}},
+		{"203.0.113.0", []byte{255, 255, 255, 0}, ispAddr, "203.0.113.0/32", []string{lan, "default via " + ispAddr}},
+		{"203.0.112.255", []byte{255, 255, 254, 0}, ispAddr, "203.0.112.255/23", []string{"203.0.112.0/23", "default via " + ispAddr}},
+		{"203.0.113.0", []byte{255, 255, 255, 254}, ispAddr, "203.0.113.0/31", []string{"203.0.113.0/31", "default via " + ispAddr}},
+		{"203.0.113.7", []byte{255, 255, 255, 255}, far, "203.0.113.7/32", []string{"default via " + far}},
+		{"203.0.113.7", []byte{0, 0, 0, 0}, ispAddr, "203.0.113.7/24", []string{lan, "default via " + ispAddr}},
+		{"203.0.113.7", []byte{255, 0, 255, 0}, ispAddr, "203.0.113.7/24", []string{lan, "default via " + ispAddr}},
+		{"203.0.113.7", nil, far, "203.0.113.7/24", []string{lan, "default via " + far}},
+		{"203.0.113.0", nil, far, "203.0.113.0/32", []string{lan, "default via " + far}},
+	} {
+		check(t, ip(s.isp, "route replace "+tc.addr+"/32 dev eth0"))
+		r.plays(trick{edit: func(m *dhcpv4.DHCPv4) {
+			m.YourIPAddr = net.ParseIP(tc.addr).To4()
+			m.UpdateOption(dhcpv4.OptRouter(net.ParseIP(tc.gateway)))
+			if delete(m.Options, 1); tc.mask != nil {
+				m.UpdateOption(dhcpv4.OptSubnetMask(tc.mask))
+			}
+		}})
+		s.on()
+		s.says(s.proc, 0, `msg=bound side=wan addr=`+tc.addr)
+		s.hasWAN(tc.has, tc.routes...)
+		if out, err := run(s.router, "busybox", "ping", "-c1", "-W2", tc.gateway); err != nil {
+			t.Errorf("%s with mask %v: the gateway does not answer: %v\n%s", tc.addr, tc.mask, err, out)
+		}
+		_, err := s.proc.end(syscall.SIGTERM)
+		check(t, err)
 	}
 }

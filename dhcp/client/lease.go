@@ -165,31 +165,40 @@ func (m *Machine) read(d dhcp.Datagram) (answer, bool) {
 	return a, true
 }
 
-// addr is the address in an OFFER or ACK with its network, if we could use it.
+// addr is the address in an OFFER or ACK with its network, if it can be a host's.
+// A mask that is none counts as missing: who has such a provider, and other
+// clients took it, is to have the Internet too.
 func (a answer) addr() (netip.Prefix, error) {
 	host := dhcp.Addr(a.msg.YourIPAddr)
 	if err := usable(host); err != nil {
 		return netip.Prefix{}, fmt.Errorf("address %w", err)
 	}
-	mask := a.msg.SubnetMask()
-	if mask == nil {
-		return netip.PrefixFrom(host, defaultBits), nil
+	bits, _ := a.msg.SubnetMask().Size()
+	if bits == 0 {
+		bits = defaultBits
 	}
-	bits, size := mask.Size()
-	if size == 0 || bits == 0 {
-		return netip.Prefix{}, fmt.Errorf("mask %v is none", net.IP(mask))
-	}
-	p := netip.PrefixFrom(host, bits)
-	if bits < 31 && (host == p.Masked().Addr() || host == dhcp.LastAddr(p)) {
-		return netip.Prefix{}, fmt.Errorf("address %v is not a host's", p)
-	}
-	return p, nil
+	return netip.PrefixFrom(host, bits), nil
 }
 
 // defaultBits is the network where the server does not say. The class of the
 // address would make all of 10.0.0.0/8 neighbours, the LAN's own network among
 // them; too small a network costs a hop at most.
 const defaultBits = 24
+
+// place gives l its address. Providers that lend the addresses of many networks
+// as one pool give the first and the last of a network to hosts as well. To the
+// kernel the last would be the broadcast address; so it gets the address alone, and
+// a route to the network on the link.
+func (l *Lease) place(a netip.Prefix) {
+	l.Addr = a
+	network := a.Masked()
+	if a.Bits() >= 31 || a.Addr() != network.Addr() && a.Addr() != dhcp.LastAddr(a) {
+		return
+	}
+	l.Addr = netip.PrefixFrom(a.Addr(), 32)
+	l.Routes = slices.DeleteFunc(l.Routes, func(r Route) bool { return r.Prefix == network })
+	l.Routes = append([]Route{{Prefix: network}}, l.Routes...)
+}
 
 // lease is what an ACK grants of which something is left. server is who was
 // asked, for an ACK that does not say.
@@ -209,7 +218,6 @@ func (m *Machine) lease(now, sent time.Time, a answer, server netip.Addr) (*Leas
 		return nil, err
 	}
 	l := &Lease{
-		Addr:   addr,
 		Server: server,
 		Routes: m.routes(a.msg.Options, addr.Addr()),
 		DNS:    hosts(a.msg.DNS()),
@@ -219,6 +227,7 @@ func (m *Machine) lease(now, sent time.Time, a answer, server netip.Addr) (*Leas
 		MTU:    mtu(a.msg.Options),
 		hop:    a.hop,
 	}
+	l.place(addr)
 	var t1, t2 time.Duration
 	if t1, t2, l.Term = m.times(a.msg); l.Term < dhcp.Infinite {
 		l.Renew, l.Rebind, l.Expires = sent.Add(t1), sent.Add(t2), sent.Add(l.Term)

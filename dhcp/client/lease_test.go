@@ -55,10 +55,10 @@ func TestAddressesThatCannotBeOurs(t *testing.T) {
 		{"10.1.2.3", mask(255, 0, 0, 0), "10.1.2.3/8"},
 		{"10.1.2.3", without(dhcpv4.OptionSubnetMask), "10.1.2.3/24"},
 		{"10.1.2.3", mask(255, 255), "10.1.2.3/24"}, // as if it were missing
-		{"192.0.2.7", mask(255, 0, 255, 0), "mask 255.0.255.0 is none"},
-		{"192.0.2.7", mask(0, 0, 0, 0), "mask 0.0.0.0 is none"},
-		{"192.0.2.0", mask(255, 255, 255, 0), "address 192.0.2.0/24 is not a host's"},
-		{"192.0.2.255", mask(255, 255, 255, 0), "address 192.0.2.255/24 is not a host's"},
+		{"192.0.2.7", mask(255, 0, 255, 0), "192.0.2.7/24"},
+		{"192.0.2.7", mask(0, 0, 0, 0), "192.0.2.7/24"},
+		{"192.0.2.0", mask(255, 255, 255, 0), "192.0.2.0/24"},
+		{"192.0.2.255", mask(255, 255, 255, 0), "192.0.2.255/24"},
 		{"192.0.2.255", mask(255, 255, 254, 0), "192.0.2.255/23"},
 		{"0.0.0.0", mask(255, 255, 255, 0), `address 0.0.0.0 is of "this network"`},
 		{"127.0.0.1", mask(255, 255, 255, 0), "address 127.0.0.1 is a loopback address"},
@@ -73,6 +73,36 @@ func TestAddressesThatCannotBeOurs(t *testing.T) {
 		}
 		if got != tt.want {
 			t.Errorf("addr(%s, mask %v) = %s; want %s", tt.addr, msg.SubnetMask(), got, tt.want)
+		}
+	}
+}
+
+// The kernel is not to take an address for that of a network.
+func TestFirstAndLastAddressOfANetwork(t *testing.T) {
+	for _, tt := range []struct {
+		addr string
+		bits int
+		want string
+	}{
+		{"192.0.2.0", 24, "192.0.2.0/32, 192.0.2.0/24, 0.0.0.0/0 192.0.2.1"},
+		{"192.0.2.255", 24, "192.0.2.255/32, 192.0.2.0/24, 0.0.0.0/0 192.0.2.1"},
+		{"192.0.2.255", 23, "192.0.2.255/23, 0.0.0.0/0 192.0.2.1"},
+		{"192.0.2.0", 31, "192.0.2.0/31, 0.0.0.0/0 192.0.2.1"},
+		{"192.0.2.0", 32, "192.0.2.0/32, 0.0.0.0/0 192.0.2.1"},
+	} {
+		p := playRequesting(t)
+		p.at(2 * s).hears(ack(tt.addr, with(dhcpv4.OptSubnetMask(net.CIDRMask(tt.bits, 32))), with(dhcpv4.OptRouter(net.IP{192, 0, 2, 1}))))
+		p.probes(tt.addr).at(4 * s).free(tt.addr)
+		l := p.m.Lease()
+		got := l.Addr.String()
+		for _, r := range l.Routes {
+			got += ", " + r.Prefix.String()
+			if r.Gateway.IsValid() {
+				got += " " + r.Gateway.String()
+			}
+		}
+		if got != tt.want {
+			t.Errorf("of %s/%d there are %s; want %s", tt.addr, tt.bits, got, tt.want)
 		}
 	}
 }
