@@ -17,7 +17,6 @@ func networks(list []string) []netip.Prefix {
 }
 
 func reject(list ...string) func(*Config) { return func(c *Config) { c.Reject = networks(list) } }
-func accept(list ...string) func(*Config) { return func(c *Config) { c.Accept = networks(list) } }
 
 func TestWants(t *testing.T) {
 	for _, tt := range []struct {

@@ -366,7 +366,7 @@ func TestSection436_RequestsOfTheFourStates(t *testing.T) {
 	p := play(t, last("192.0.2.7", "192.0.2.1"))
 	p.after(0, s).sends("REQUEST requested=192.0.2.7 to broadcast").in(Rebooting)
 
-	p = playRequesting(t) // REQUEST requested=192.0.2.7 server=192.0.2.1 to broadcast
+	playRequesting(t) // REQUEST requested=192.0.2.7 server=192.0.2.1 to broadcast
 
 	p = playBound(t, times(1000*s, 500*s, 520*s))
 	p.at(500 * s).sends("REQUEST ciaddr=192.0.2.7 to 192.0.2.1").in(Renewing)
