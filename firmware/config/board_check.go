@@ -125,6 +125,7 @@ func (r *boardReader) checkImage() {
 		{slices.Contains(i.Outputs, "safeloader") && !r.safeLoaderFits(p), "out 'safeloader' needs a config safeloader with the partition 'firmware' where the image goes"},
 		{i.Load == 0 && slices.Contains([]How{Builtin, FIT, Multi}, i.How), "load is missing"},
 		{i.How == FIT && (i.RamdiskLoad == 0 || i.FDTLoad == 0 || i.Config == ""), "a FIT needs ramdisk_load, fdt_load and config"},
+		{i.How == Files && min(i.Load, i.RamdiskLoad, i.FDTLoad) == 0, "files need load, ramdisk_load and fdt_load"},
 	} {
 		if c.bad {
 			r.fault(line, "config image: %s", c.what)
@@ -247,7 +248,7 @@ func (r *boardReader) checkMAC(m MACSource) {
 	switch {
 	case !ok:
 		r.fault(line, "config mac '%s': no partition is called %s", m.Port, show(m.Partition))
-	case m.Offset+octetsOfMAC > p.Size:
+	case m.Offset > p.Size-octetsOfMAC:
 		r.fault(line, "config mac '%s': offset %#x is behind the end of partition %s", m.Port, m.Offset, show(p.Name))
 	case p.Use == UseImage || p.Use == UseState:
 		r.fault(line, "config mac '%s': partition %s is overwritten by us", m.Port, show(p.Name))

@@ -301,7 +301,7 @@ func join[T ~string](words []T) string {
 func Size(s string) (int64, error) {
 	if digits, isHex := strings.CutPrefix(s, "0x"); isHex {
 		n, err := strconv.ParseInt(digits, 16, 64)
-		if err != nil {
+		if err != nil || n < 0 {
 			return 0, fmt.Errorf("%s is no number in hex", show(s))
 		}
 		return n, nil

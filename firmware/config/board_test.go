@@ -184,19 +184,20 @@ func TestBoardSlips(t *testing.T) {
 	}
 }
 
-func TestNANDBoardSlips(t *testing.T) {
-	text, err := boards.Text("glinet_gl-a1300")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, tc := range []struct{ old, new, want string }{
-		{"\toption volume 'kernel'\n", "\n", "on NAND the image needs a volume of UBI"},
-		{"\toption volume 'state'\n", "\n", "on NAND the ring needs a volume of UBI and a file"},
-		{"\toption fdt_load '0x86000000'\n", "\n", "a FIT needs ramdisk_load, fdt_load and config"},
+func TestSlipsOfOtherBoards(t *testing.T) {
+	for _, tc := range []struct{ board, line, want string }{
+		{"glinet_gl-a1300", "\toption volume 'kernel'\n", "on NAND the image needs a volume of UBI"},
+		{"glinet_gl-a1300", "\toption volume 'state'\n", "on NAND the ring needs a volume of UBI and a file"},
+		{"glinet_gl-a1300", "\toption fdt_load '0x86000000'\n", "a FIT needs ramdisk_load, fdt_load and config"},
+		{"turris_omnia", "\toption ramdisk_load '0x03000000'\n", "files need load, ramdisk_load and fdt_load"},
 	} {
-		_, problems := ParseBoard("glinet_gl-a1300", []byte(strings.Replace(string(text), tc.old, tc.new, 1)))
+		text, err := boards.Text(tc.board)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, problems := ParseBoard(tc.board, []byte(strings.Replace(string(text), tc.line, "\n", 1)))
 		if !slices.ContainsFunc(problems, func(p Problem) bool { return strings.Contains(p.Text, tc.want) }) {
-			t.Errorf("without%s: %v; want %q", tc.old, problems, tc.want)
+			t.Errorf("%s without%s: %v; want %q", tc.board, tc.line, problems, tc.want)
 		}
 	}
 }
@@ -204,7 +205,7 @@ func TestNANDBoardSlips(t *testing.T) {
 func TestSize(t *testing.T) {
 	for s, want := range map[string]int64{
 		"0": 0, "4096": 4096, "64k": 64 << 10, "16M": 16 << 20, "8G": 8 << 30, "0x50000": 0x50000, "0X1": -1,
-		"": -1, "-1": -1, "1T": -1, "0x": -1, "0xg": -1, "G": -1, "99999999999G": -1, "0xffffffffffffffff": -1,
+		"0x-1000": -1, "": -1, "-1": -1, "1T": -1, "0x": -1, "0xg": -1, "G": -1, "99999999999G": -1, "0xffffffffffffffff": -1,
 	} {
 		got, err := Size(s)
 		if want < 0 && err == nil || want >= 0 && (err != nil || got != want) {

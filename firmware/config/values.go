@@ -193,48 +193,40 @@ func netmask(s string) (int, error) {
 	return ones, nil
 }
 
-// lanPrefix accepts the router's own address with the length of its network.
-func lanPrefix(s string) (netip.Prefix, error) {
-	none := netip.Prefix{}
+// prefix accepts an address with the length of a network that can be served.
+func prefix(s string) (netip.Prefix, error) {
 	text, length, _ := strings.Cut(s, "/")
 	addr, err := hostAddr(text)
 	if err != nil {
-		return none, err
+		return netip.Prefix{}, err
 	}
 	bits, err := netmask(length)
 	if err != nil {
-		return none, err
+		return netip.Prefix{}, err
 	}
 	if bits < 8 || bits > 30 {
-		return none, fmt.Errorf("%s: the network must be /8 to /30", show(s))
+		return netip.Prefix{}, fmt.Errorf("%s: the network must be /8 to /30", show(s))
 	}
-	p := netip.PrefixFrom(addr, bits)
-	if !usable(p, addr) {
-		return none, fmt.Errorf("%s is the first or last of its network and no machine's; try %s",
+	return netip.PrefixFrom(addr, bits), nil
+}
+
+// lanPrefix accepts the router's own address with the length of its network.
+func lanPrefix(s string) (netip.Prefix, error) {
+	p, err := prefix(s)
+	if err == nil && !usable(p, p.Addr()) {
+		return netip.Prefix{}, fmt.Errorf("%s is the first or last of its network and no machine's; try %s",
 			show(s), p.Masked().Addr().Next())
 	}
-	return p, nil
+	return p, err
 }
 
 // subnet accepts a network: 10.9.0.0/24.
 func subnet(s string) (netip.Prefix, error) {
-	text, length, _ := strings.Cut(s, "/")
-	addr, err := hostAddr(text)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	bits, err := netmask(length)
-	if err != nil {
-		return netip.Prefix{}, err
-	}
-	p := netip.PrefixFrom(addr, bits)
-	switch {
-	case bits < 8 || bits > 30:
-		return netip.Prefix{}, fmt.Errorf("%s: the network must be /8 to /30", show(s))
-	case p.Masked() != p:
+	p, err := prefix(s)
+	if err == nil && p.Masked() != p {
 		return netip.Prefix{}, fmt.Errorf("%s is an address in a network; try %v", show(s), p.Masked())
 	}
-	return p, nil
+	return p, err
 }
 
 // usable tells whether a machine in p's network can have the address.
