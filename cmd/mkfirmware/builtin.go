@@ -15,9 +15,11 @@ import (
 // builtin takes a kernel that was built with the initramfs in it, and that is
 // wrapped for the boot loader.
 func (j *job) builtin() error {
-	for name, value := range map[string]string{"dtb": j.options.dtb, "modules": j.modules, "tools": j.tools, "leasehold": j.leasehold} {
-		if value != "" {
-			return fmt.Errorf("-%s: the initramfs is in the kernel already; give it to mkfirmware initramfs, and build the kernel with that", name)
+	for _, flag := range []struct{ name, value string }{
+		{"dtb", j.options.dtb}, {"modules", j.modules}, {"init", j.init}, {"tools", j.tools}, {"leasehold", j.leasehold},
+	} {
+		if flag.value != "" {
+			return fmt.Errorf("-%s: the initramfs is in the kernel already; give it to mkfirmware initramfs, and build the kernel with that", flag.name)
 		}
 	}
 	u, data, rest, err := image.ParseUImage(j.kernel)

@@ -356,6 +356,7 @@ func TestPackBuiltinHasTheConfigurationOrSaysSo(t *testing.T) {
 	w.fails(pack+" -config @etc", "@etc/dhcp:2: option 'leasetime': ")
 	w.fails(pack+" -config @none", "has none of network, dhcp, leasehold")
 	w.fails(pack+" -modules @etc", "-modules: the initramfs is in the kernel already")
+	w.fails(pack+" -init slim", "-init: the initramfs is in the kernel already")
 }
 
 // kernelWith is an initramfs-kernel with something in the middle of it.
@@ -416,13 +417,13 @@ func TestPackRefusesKernelsOfOthers(t *testing.T) {
 func TestPackRefusesWhatDoesNotFit(t *testing.T) {
 	w := newWorkshop(t)
 	w.put("kernel", w.initramfsKernel(0x80000000, 13<<20, nil))
-	w.fails("pack -board glinet_gl-mt300n-v2 -kernel @kernel -o @image", "too large for what the bootloader can unpack")
+	w.fails("pack -board glinet_gl-mt300n-v2 -kernel @kernel -o @image", "too large for what the boot loader can unpack")
 	w.fails("pack -board glinet_gl-mt300n-v2 -kernel @kernel -o @image", "nothing was written")
 
 	text := strings.Replace(string(config.NewBoard("small")), "limit '15808k'", "limit '64k'", 1)
 	w.put("small", []byte(text))
 	w.put("kernel", w.initramfsKernel(0x80000000, 70_000, nil))
-	w.fails("pack -board @small -kernel @kernel -o @image", "too large for what the bootloader reads")
+	w.fails("pack -board @small -kernel @kernel -o @image", "too large for what the boot loader reads")
 	if _, err := os.Stat(w.path("image")); err == nil {
 		t.Error("an image was written all the same")
 	}
@@ -558,16 +559,24 @@ func TestPackMulti(t *testing.T) {
 	}
 }
 
-func TestPackFiles(t *testing.T) {
-	w := newWorkshop(t).outfit()
+// packOmnia packs an image that is made of files into usb.
+const packOmnia = "pack -board turris_omnia -kernel @zImage -dtb @board.dtb -modules @modules -init slim -leasehold @leasehold-armv7 -o @usb"
+
+// omnia has what packOmnia takes.
+func (w workshop) omnia() workshop {
+	w.Helper()
 	w.put("zImage", zImage())
 	w.put("board.dtb", tree(w, "cznic,turris-omnia"))
 	for _, m := range []string{"mv88e6xxx", "nls_cp437", "nls_iso8859-1", "vfat"} {
 		w.put("modules/lib/modules/6.12.1/"+m+".ko", module())
 	}
-	pack := "pack -board turris_omnia -kernel @zImage -dtb @board.dtb -init slim -leasehold @leasehold-armv7 -o @usb"
-	w.fails(pack, "-modules is missing: turris_omnia needs mv88e6xxx, ")
-	w.works(pack + " -modules @modules")
+	return w
+}
+
+func TestPackFiles(t *testing.T) {
+	w := newWorkshop(t).outfit().omnia()
+	w.fails(strings.Replace(packOmnia, "-modules @modules", "", 1), "-modules is missing: turris_omnia needs mv88e6xxx, ")
+	w.works(packOmnia)
 	_, data, _, err := image.ParseUImage(w.get("usb/boot.scr"))
 	if err != nil || !bytes.Contains(data, []byte("load ${devtype} ${devnum}:${distro_bootpart} 0x1000000 zImage\n")) ||
 		!bytes.Contains(data, []byte("bootz 0x1000000 0x3000000:${filesize} 0x2000000\n")) {
@@ -581,15 +590,30 @@ func TestPackFiles(t *testing.T) {
 	}
 }
 
+// Files have no partition, but they lie side by side in the memory.
+func TestPackRefusesFilesThatDoNotFit(t *testing.T) {
+	w := newWorkshop(t).outfit().omnia()
+	if out := w.works(packOmnia); !regexp.MustCompile(`(?m)^zImage +5000\n(.+\n)*total +\d+\nroom +\d+\nleft +\d+$`).MatchString(out) {
+		t.Errorf("pack does not say what takes the space:\n%s", out)
+	}
+	if err := os.RemoveAll(w.path("usb")); err != nil {
+		t.Fatal(err)
+	}
+	w.put("zImage", append(zImage(), make([]byte, 16<<20-4999)...))
+	w.fails(packOmnia, "too large for the memory between zImage and board.dtb: 16777217 octets, 1 too many; nothing was written")
+	if _, err := os.Stat(w.path("usb")); err == nil {
+		t.Error("files were written all the same")
+	}
+	weight := weighParts([]part{{"kernel", 0, make([]byte, 70)}, {"initramfs.cpio", 0, make([]byte, 20)}}, 11, 100)
+	if want := "the memory, with the initramfs unpacked: 101 octets, 1 too many"; len(weight.Over) != 1 || weight.Over[0] != want {
+		t.Errorf("weighParts is over %q; want %q", weight.Over, want)
+	}
+}
+
 // Files that have no checksum of their own have one beside them.
 func TestVerifyDirectory(t *testing.T) {
-	w := newWorkshop(t).outfit()
-	w.put("zImage", zImage())
-	w.put("board.dtb", tree(w, "cznic,turris-omnia"))
-	for _, m := range []string{"mv88e6xxx", "nls_cp437", "nls_iso8859-1", "vfat"} {
-		w.put("modules/lib/modules/6.12.1/"+m+".ko", module())
-	}
-	w.works("pack -board turris_omnia -kernel @zImage -dtb @board.dtb -modules @modules -init slim -leasehold @leasehold-armv7 -o @usb")
+	w := newWorkshop(t).outfit().omnia()
+	w.works(packOmnia)
 	if out := w.works("verify @usb"); !strings.Contains(out, "good, by SHA256SUMS") {
 		t.Errorf("verify says %q", out)
 	}
@@ -631,6 +655,8 @@ func TestPackEmulated(t *testing.T) {
 	w.fails("pack -board qemu_virt-arm64 -kernel @deb -init slim -leasehold @leasehold-arm64 -o @run", "-kernel: no arm64 Image")
 	w.put("deb/boot/vmlinuz-6.1.0", w.get("leasehold-mipsle")) // an ELF file
 	w.fails("pack -board qemu_malta-le -kernel @deb -init slim -leasehold @leasehold-mipsle -o @run", "module virtio_pci: neither in")
+	w.fails("pack -board qemu_virt-arm -kernel @deb -init slim -leasehold @leasehold-armv7 -o @run", "-kernel: no zImage")
+	w.put("deb/boot/vmlinuz-6.1.0", packXZ(t, zImage()))
 	w.fails("pack -board qemu_virt-arm -kernel @deb -init slim -leasehold @leasehold-armv7 -o @run", "-kernel: no zImage")
 	w.fails("pack -board qemu_virt-arm -init slim -o @run", "no kernel: give one with -kernel, or run mkfirmware fetch-kernel -board qemu_virt-arm")
 }

@@ -32,7 +32,7 @@ func (o *options) add(flags *flag.FlagSet) {
 	flags.StringVar(&o.dtb, "dtb", "", "device tree")
 	flags.StringVar(&o.modules, "modules", "", "`directory` of the kernel's modules")
 	flags.StringVar(&o.config, "config", "", "`directory` with the owner's files")
-	flags.StringVar(&o.init, "init", "full", "full or slim")
+	flags.StringVar(&o.init, "init", "", "full, the default, or slim")
 	flags.StringVar(&o.tools, "tools", "", "`file` that tools made")
 	flags.StringVar(&o.leasehold, "leasehold", "", "the binary")
 	flags.StringVar(&o.out, "o", "", "output `file`")
@@ -118,7 +118,7 @@ func (j *job) begin(flags *flag.FlagSet, args []string, needed ...string) error 
 	if err := need(flags, needed...); err != nil {
 		return err
 	}
-	if j.init != "full" && j.init != "slim" {
+	if !slices.Contains([]string{"", "full", "slim"}, j.init) {
 		return fmt.Errorf("-init: %q is neither full nor slim", j.init)
 	}
 	var err error
@@ -196,7 +196,7 @@ func (j *job) initramfs() error {
 			return err
 		}
 	}
-	if j.init == "full" {
+	if j.init != "slim" {
 		if root.Tools, err = j.findTools(); err != nil {
 			return err
 		}

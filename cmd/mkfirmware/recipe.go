@@ -190,19 +190,14 @@ func (j *job) checkKernel() error {
 	return nil
 }
 
-// kindOfKernel is what the kernel is by its first octets; "": something else.
+// kindOfKernel is what the kernel is by its first octets.
 func (j *job) kindOfKernel() string {
-	for _, kind := range []string{"zImage", "arm64 Image"} {
-		if image.Inspect(j.kernel).Find(kind) != nil {
-			return kind
-		}
-	}
 	if f, err := elf.NewFile(bytes.NewReader(j.kernel)); err == nil {
 		if m := machines[j.board.CPU.Arch]; f.Machine == m.Machine && f.ByteOrder == m.ByteOrder {
 			return "ELF file for " + j.board.CPU.Arch
 		}
 	}
-	return ""
+	return image.Kind(j.kernel)
 }
 
 // checkTree sees to it that a device tree is for this board: with that of
@@ -237,7 +232,7 @@ func (j *job) fitKernel() (b []byte, comp string, err error) {
 	switch {
 	case j.comp != "":
 		return j.kernel, j.comp, nil
-	case image.Inspect(j.kernel).Find("zImage") != nil:
+	case image.Kind(j.kernel) == "zImage":
 		return j.kernel, "none", nil
 	}
 	var out bytes.Buffer
@@ -275,8 +270,9 @@ func (j *job) files() error {
 	script := image.UImage{
 		OS: image.OSLinux, Arch: architectures[j.board.CPU.Arch].number, Type: image.TypeScript, Name: "leasehold",
 	}.Append(nil, image.Parts([]byte(j.script())))
-	return j.directory(map[string][]byte{
-		"zImage": j.kernel, "board.dtb": j.dtb, "initramfs.cpio": j.packed, "boot.scr": script,
+	i := j.board.Image
+	return j.directory([]part{
+		{"zImage", i.Load, j.kernel}, {"board.dtb", i.FDTLoad, j.dtb}, {"initramfs.cpio", i.RamdiskLoad, j.packed}, {"boot.scr", 0, script},
 	})
 }
 
@@ -316,33 +312,56 @@ func (j *job) side() error {
 	if j.kind == "itb" {
 		return j.finishFIT()
 	}
-	all := map[string][]byte{"kernel": j.kernel, "initramfs.cpio": j.packed}
+	parts := []part{{"kernel", 0, j.kernel}, {"initramfs.cpio", 0, j.packed}}
 	args := append(j.board.Arguments(), "-kernel", filepath.Join(j.out, "kernel"), "-initrd", filepath.Join(j.out, "initramfs.cpio"))
 	if j.dtb != nil {
-		all["board.dtb"] = j.dtb
+		parts = append(parts, part{"board.dtb", 0, j.dtb})
 		args = append(args, "-dtb", filepath.Join(j.out, "board.dtb"))
 	}
-	if err := j.directory(all); err != nil {
+	if err := j.directory(parts); err != nil {
 		return err
 	}
 	fmt.Fprintf(j.stdout, "%s -append '%s'\n", strings.Join(args, " "), j.board.CommandLine())
 	return nil
 }
 
-func (j *job) directory(all map[string][]byte) error {
-	var sums strings.Builder
-	for _, name := range []string{"kernel", "zImage", "board.dtb", "initramfs.cpio", "boot.scr"} {
-		if b, ok := all[name]; ok {
-			if err := j.write(filepath.Join(j.out, name), b); err != nil {
-				return err
-			}
-			sums.WriteString(sumOf(name, b).String())
-		}
-	}
-	if err := j.write(filepath.Join(j.out, sumsFile), []byte(sums.String())); err != nil {
+// A part is one of the files that are an image together.
+type part struct {
+	name string
+	at   uint32 // where the boot loader loads it to; 0: that is not ours to say
+	data []byte
+}
+
+// directory weighs the parts and writes them, and their checksums beside them.
+func (j *job) directory(parts []part) error {
+	if err := j.accept(weighParts(parts, int64(len(j.root)), j.board.RAM)); err != nil {
 		return err
 	}
-	return j.tellShares()
+	var sums strings.Builder
+	for _, p := range parts {
+		if err := j.write(filepath.Join(j.out, p.name), p.data); err != nil {
+			return err
+		}
+		sums.WriteString(sumOf(p.name, p.data).String())
+	}
+	return j.write(filepath.Join(j.out, sumsFile), []byte(sums.String()))
+}
+
+// weighParts compares files with the memory, which what the initramfs unpacks to
+// has to have room in too, and with what is between the places that they are
+// loaded to.
+func weighParts(parts []part, unpacked, memory int64) image.Weight {
+	w := image.Weight{Room: max(memory-unpacked, 0)}
+	for _, p := range parts {
+		w.Add(p.name, int64(len(p.data)))
+		for _, next := range parts {
+			if p.at != 0 && p.at <= next.at && p.name != next.name {
+				w.Limit(int64(len(p.data)), int64(next.at-p.at), fmt.Sprintf("the memory between %s and %s", p.name, next.name))
+			}
+		}
+	}
+	w.Limit(w.Total+unpacked, memory, "the memory, with the initramfs unpacked")
+	return w
 }
 
 // finish wraps the boot loader's image in what it is flashed with, weighs it and
@@ -360,7 +379,14 @@ func (j *job) finish(bare []byte) error {
 	if j.kind != "sysupgrade" && j.kind != "uimage" && j.kind != "itb" {
 		weighed = image.Inspect(bare) // the file is not what is on the flash
 	}
-	w := image.Weigh(weighed, j.limits())
+	if err := j.accept(image.Weigh(weighed, j.limits())); err != nil {
+		return err
+	}
+	return j.write(j.out, b)
+}
+
+// accept shows what takes the space, and refuses what is too large.
+func (j *job) accept(w image.Weight) error {
 	fmt.Fprint(j.stdout, w)
 	if j.root != nil {
 		if err := j.tellShares(); err != nil {
@@ -370,7 +396,7 @@ func (j *job) finish(bare []byte) error {
 	if len(w.Over) > 0 {
 		return fmt.Errorf("the image is too large for %s; nothing was written", strings.Join(w.Over, ", and for "))
 	}
-	return j.write(j.out, b)
+	return nil
 }
 
 func (j *job) limits() image.Limits {

@@ -1,4 +1,4 @@
-// Package image writes the files that bootloaders and OpenWrt's sysupgrade
+// Package image writes the files that boot loaders and OpenWrt's sysupgrade
 // take, reads them, and finds out whether one is damaged.
 //
 // It runs on the build host. It knows formats, not boards: sizes, addresses and
@@ -15,7 +15,7 @@
 //	metadata     the blocks that fwtool appends: JSON, and a signature
 //	sysupgrade   a kernel padded to erase blocks, or a tar, with metadata
 //	TRX          version 1, of Broadcom's CFE
-//	TP-Link v1   the header of TP-Link's older bootloaders
+//	TP-Link v1   the header of TP-Link's older boot loaders
 //	SafeLoader   TP-Link's factory image
 //	UBI          erase blocks with volumes, as ubinize makes them
 //
@@ -288,6 +288,9 @@ type format struct {
 	is   func(b []byte) bool
 	open func(d *dissector, l *Layer)
 }
+
+// Kind says by its first octets what b is: a Kind of Layer.
+func Kind(b []byte) string { return identify(b).kind }
 
 // identify says by its first octets what b is.
 func identify(b []byte) format {

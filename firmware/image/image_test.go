@@ -267,8 +267,8 @@ func TestWeigh(t *testing.T) {
 		{"it fits", Limits{Partition: 8192, State: 3709, Boot: 4483, Unpacked: 4251}, 4483, ""},
 		{"the partition", Limits{Partition: 4096}, 4096, "the partition: 4483 octets, 387 too many"},
 		{"the leases", Limits{Partition: 8192, State: 4096}, 4096, "the partition without what the leases need: 4483 octets, 387 too many"},
-		{"the bootloader", Limits{Partition: 8192, Boot: 4482}, 4482, "what the bootloader reads: 4483 octets, 1 too many"},
-		{"unpacked", Limits{Unpacked: 4250}, 0, "what the bootloader can unpack: sysupgrade/uImage/kernel: LZMA: 4251 octets, 1 too many"},
+		{"the boot loader", Limits{Partition: 8192, Boot: 4482}, 4482, "what the boot loader reads: 4483 octets, 1 too many"},
+		{"unpacked", Limits{Unpacked: 4250}, 0, "what the boot loader can unpack: sysupgrade/uImage/kernel: LZMA: 4251 octets, 1 too many"},
 	}
 	for _, tt := range tests {
 		w := Weigh(l, tt.lim)
@@ -292,7 +292,7 @@ too large for the partition: 4483 octets, 387 too many
 	}
 }
 
-// The kernel unpacks the ramdisk, not the bootloader.
+// The kernel unpacks the ramdisk, not the boot loader.
 func TestWeighLeavesRamdiskToTheKernel(t *testing.T) {
 	l := Inspect(golden(t, "fit.itb"))
 	if w := Weigh(l, Limits{Unpacked: 4251}); len(w.Over) > 0 {

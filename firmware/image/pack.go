@@ -64,7 +64,7 @@ func goXZ(data []byte) (Packed, error) {
 	return finish(w, &out, data)
 }
 
-// LZMA says how a bootloader wants its kernels packed.
+// LZMA says how a boot loader wants its kernels packed.
 type LZMA struct {
 	LC, LP, PB int
 	Dict       int // octets

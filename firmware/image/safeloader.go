@@ -18,7 +18,7 @@ const (
 
 var safeSalt = []byte{0x7a, 0x2b, 0x15, 0xed, 0x9b, 0x98, 0x59, 0x6d, 0xe5, 0x04, 0xab, 0x44, 0xac, 0x2a, 0x9f, 0x4e}
 
-// A SafeLoader is the factory image that TP-Link's newer bootloaders and web
+// A SafeLoader is the factory image that TP-Link's newer boot loaders and web
 // pages take.
 //
 //	 0        4     14              1014                                 1814
@@ -34,7 +34,7 @@ type SafeLoader struct {
 }
 
 // A SafePart is something that is written to the partition of its name. The
-// bootloader wants "partition-table" and "support-list" among them; see
+// boot loader wants "partition-table" and "support-list" among them; see
 // SafePartitions and SafeMeta.
 type SafePart struct {
 	Name string

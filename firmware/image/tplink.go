@@ -12,13 +12,13 @@ const (
 )
 
 // A salt stands in the field of the MD5 while that is computed: another one if
-// there is a bootloader in the image.
+// there is a boot loader in the image.
 var (
 	tplinkSalt     = [md5.Size]byte{0xdc, 0xd7, 0x3a, 0xa5, 0xc3, 0x95, 0x98, 0xfb, 0xdd, 0xf9, 0xe7, 0xf4, 0x0e, 0xae, 0x47, 0x38}
 	tplinkBootSalt = [md5.Size]byte{0x8c, 0xef, 0x33, 0x5b, 0xd5, 0xc5, 0xce, 0xfa, 0xa7, 0x9c, 0x28, 0xda, 0xb2, 0xe9, 0x0f, 0x42}
 )
 
-// A TPLink is the header of version 1 of TP-Link's older bootloaders, in the
+// A TPLink is the header of version 1 of TP-Link's older boot loaders, in the
 // form for a kernel alone, with an initramfs in it. That form has no checksum.
 //
 //	 0         4            1c            40    44    48       4c      74     78

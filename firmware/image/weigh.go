@@ -9,7 +9,7 @@ import (
 type Limits struct {
 	Partition int64 // octets of the partition that the image is written to
 	State     int64 // octets at its end that are kept for the leases
-	Boot      int64 // octets that the bootloader reads
+	Boot      int64 // octets that the boot loader reads
 	Unpacked  int64 // octets to which it can unpack a kernel
 }
 
@@ -35,19 +35,14 @@ type Item struct {
 func Weigh(image *Layer, lim Limits) Weight {
 	w := Weight{Total: image.Size, Room: room(lim)}
 	w.collect(image)
-	exceeds := func(is, limit int64, what string) {
-		if limit > 0 && is > limit {
-			w.Over = append(w.Over, fmt.Sprintf("%s: %d octets, %d too many", what, is, is-limit))
-		}
-	}
 	if lim.Partition > 0 && lim.State > lim.Partition {
 		w.Over = append(w.Over, fmt.Sprintf("the leases: %d octets of a partition of %d", lim.State, lim.Partition))
 	}
-	exceeds(w.Total, lim.Partition, "the partition")
+	w.Limit(w.Total, lim.Partition, "the partition")
 	if lim.Partition > 0 && w.Total <= lim.Partition {
-		exceeds(w.Total, lim.Partition-lim.State, "the partition without what the leases need")
+		w.Limit(w.Total, lim.Partition-lim.State, "the partition without what the leases need")
 	}
-	exceeds(w.Total, lim.Boot, "what the bootloader reads")
+	w.Limit(w.Total, lim.Boot, "what the boot loader reads")
 	for _, i := range w.Items {
 		if strings.Contains(i.Name, "ramdisk") || strings.Contains(i.Name, "initrd") {
 			continue // the kernel unpacks it
@@ -56,9 +51,23 @@ func Weigh(image *Layer, lim Limits) Weight {
 		if is < 0 {
 			is = maxUnpacked + 1 // at least
 		}
-		exceeds(is, lim.Unpacked, "what the bootloader can unpack: "+i.Name)
+		w.Limit(is, lim.Unpacked, "what the boot loader can unpack: "+i.Name)
 	}
 	return w
+}
+
+// Add counts a file that is not of a format of ours.
+func (w *Weight) Add(name string, size int64) {
+	w.Items = append(w.Items, Item{Name: name, Size: size})
+	w.Total += size
+}
+
+// Limit notes that so many octets are too many for something, if they are. A
+// limit of 0 is none.
+func (w *Weight) Limit(is, limit int64, what string) {
+	if limit > 0 && is > limit {
+		w.Over = append(w.Over, fmt.Sprintf("%s: %d octets, %d too many", what, is, is-limit))
+	}
 }
 
 // room is the smallest of the limits that concern the whole file.
@@ -102,7 +111,9 @@ func (w Weight) String() string {
 		row(i.Name, i.Size, note)
 		left -= i.Size
 	}
-	row("headers", left, "")
+	if left > 0 {
+		row("headers", left, "")
+	}
 	row("total", w.Total, "")
 	if w.Room > 0 {
 		row("room", w.Room, "")
