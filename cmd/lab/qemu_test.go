@@ -187,7 +187,10 @@ func TestRescueShell(t *testing.T) {
 	b.types("", "shutdown -r reboots")
 	router := b.types("ps", `^ *(\d+) .*leasehold`)[1]
 	b.types("kill -SIGQUIT "+router, "the machine is rebooted once the shell is.*the router ended with status 2.*SIGQUIT")
-	b.leaves("the end.*the router ended with status 2.*SIGQUIT")
+	const countdown = "the machine is rebooted.*in=10s.*the router ended with status 2.*SIGQUIT"
+	b.leaves(countdown)
+	b.types("", "The router has ended") // it stops
+	b.leaves(countdown)
 	b.saysBy("reboot: Restarting system")
 	<-b.machine.proc.done
 	b.on()

@@ -17,14 +17,14 @@ import (
 
 // An ending is how the machine is to end.
 type ending struct {
-	cmd  int    // of reboot(2)
-	why  string // for the console
-	wait time.Duration
+	cmd int    // of reboot(2)
+	why string // for the console
 }
 
 const (
-	// untilReboot is how long the console shows why, and how often at most a
-	// router that crashes at every boot does so.
+	// untilReboot is how long the console shows why the router ended, and Enter
+	// opens a shell instead; and how often at most a router that crashes at every
+	// boot does so.
 	untilReboot = 10 * time.Second
 	// untilStopped is how long the router may take to end when told to.
 	untilStopped = 10 * time.Second
@@ -49,8 +49,9 @@ type keeper struct {
 	shell     int // its process; 0: none runs
 
 	pid   int
-	dead  *ending // how the machine is to end for the router's sake, once no shell is open
-	kills string  // of processes for want of memory, when it was started
+	dead  string           // why the router ended; "": it has not
+	over  <-chan time.Time // the machine is rebooted for that; nil: not while a shell is open
+	kills string           // of processes for want of memory, when it was started
 	said  tail
 	quiet chan struct{} // closed when it has said all
 	beats chan struct{}
@@ -109,9 +110,8 @@ func (k *keeper) run() ending {
 			if e, over := k.signalled(sig.(unix.Signal)); over {
 				return e
 			}
-		}
-		if k.dead != nil && k.shell == 0 {
-			return *k.dead
+		case <-k.over:
+			return ending{unix.LINUX_REBOOT_CMD_RESTART, "the router has ended"}
 		}
 	}
 }
@@ -119,7 +119,7 @@ func (k *keeper) run() ending {
 // hangs reports whether the router has a pulse no more. A router that never had
 // one cannot be judged by it.
 func (k *keeper) hangs(now time.Time) bool {
-	return k.pid != 0 && !k.felt.IsZero() && now.Sub(k.felt) > pulseLost
+	return k.dead == "" && k.pid != 0 && !k.felt.IsZero() && now.Sub(k.felt) > pulseLost
 }
 
 // signalled does what a signal asks for.
@@ -138,16 +138,19 @@ func (k *keeper) signalled(sig unix.Signal) (e ending, over bool) {
 			k.hint() // it was Ctrl-C
 			break
 		}
-		k.stop(unix.SIGTERM, untilStopped)
-		return ending{cmd: unix.LINUX_REBOOT_CMD_RESTART, why: "Ctrl-Alt-Del"}, true
+		return k.told(unix.LINUX_REBOOT_CMD_RESTART, "Ctrl-Alt-Del"), true
 	case unix.SIGUSR2: // as poweroff of busybox has it
-		k.stop(unix.SIGTERM, untilStopped)
-		return ending{cmd: unix.LINUX_REBOOT_CMD_POWER_OFF, why: "switched off"}, true
+		return k.told(unix.LINUX_REBOOT_CMD_POWER_OFF, "switched off"), true
 	default:
-		k.stop(unix.SIGTERM, untilStopped)
-		return ending{cmd: unix.LINUX_REBOOT_CMD_RESTART, why: sig.String()}, true
+		return k.told(unix.LINUX_REBOOT_CMD_RESTART, sig.String()), true
 	}
 	return ending{}, false
+}
+
+// told ends the router because the machine is told to end.
+func (k *keeper) told(cmd int, why string) ending {
+	k.stop(unix.SIGTERM, untilStopped)
+	return ending{cmd, why}
 }
 
 // reapAll buries the dead, who are our children once nobody else is their
@@ -194,14 +197,26 @@ func (s system) oomKills() string {
 // died keeps the last words for the next boot. Who has a shell open is not thrown
 // out of it.
 func (k *keeper) died(words string) {
+	if k.dead != "" {
+		return // it hung, and was ended
+	}
+	k.dead = words
 	cfg, _ := k.opt.Load()
 	if err := k.keepWords(cfg.Ring, words); err != nil {
 		k.log.Error("last words not kept", "err", err)
 	}
-	k.dead = &ending{cmd: unix.LINUX_REBOOT_CMD_RESTART, why: words, wait: untilReboot}
 	if k.shell != 0 {
 		k.log.Error("the router has ended; the machine is rebooted once the shell is", "why", words)
+		return
 	}
+	k.countDown()
+}
+
+// countDown leaves the time to read why, and to press Enter.
+func (k *keeper) countDown() {
+	k.log.Error("the router has ended; the machine is rebooted", "in", untilReboot, "why", k.dead)
+	k.over = time.After(untilReboot)
+	k.hint()
 }
 
 // dump has a router that hangs say where, and ends it.
@@ -335,8 +350,7 @@ func (k *keeper) hint() {
 
 // end is the end of the machine.
 func (s system) end(e ending) {
-	s.log.Warn("the end", "why", e.why, "in", e.wait)
-	time.Sleep(e.wait)
+	s.log.Warn("the end", "why", e.why)
 	unix.Sync()
 	if s.isMount(config.StateDir) {
 		unix.Unmount(s.path(config.StateDir), unix.MNT_DETACH)

@@ -158,6 +158,31 @@ func (k *keeperBench) goesOn(t *testing.T) {
 	}
 }
 
+// dies has the router end.
+func (k *keeperBench) dies(status unix.WaitStatus) {
+	k.dead <- status
+	k.keeper.signals <- unix.SIGCHLD
+	synctest.Wait()
+}
+
+// leaves has the shell end.
+func (k *keeperBench) leaves(shell int) {
+	k.pids <- shell
+	k.keeper.signals <- unix.SIGCHLD
+	synctest.Wait()
+}
+
+// rebooted waits for the reboot that is announced.
+func (k *keeperBench) rebooted(t *testing.T, why string) {
+	t.Helper()
+	time.Sleep(untilReboot - time.Second)
+	k.goesOn(t)
+	time.Sleep(time.Second)
+	if e := k.ended(t); e.cmd != unix.LINUX_REBOOT_CMD_RESTART || k.keeper.dead != why {
+		t.Errorf("ended %+v for %q; want %q", e, k.keeper.dead, why)
+	}
+}
+
 // finish ends a keeper that the test has no more to do with.
 func (k *keeperBench) finish() {
 	k.keeper.signals <- unix.SIGTERM
@@ -176,7 +201,7 @@ func TestFedWhileThePulseIsFelt(t *testing.T) {
 		k.keeper.signals <- unix.SIGHUP
 		k.keeper.signals <- unix.SIGTERM
 		time.Sleep(time.Second)
-		if e := k.ended(t); e.cmd != unix.LINUX_REBOOT_CMD_RESTART || e.wait != 0 {
+		if e := k.ended(t); e.cmd != unix.LINUX_REBOOT_CMD_RESTART {
 			t.Errorf("ended %+v", e)
 		}
 		k.didExactly("reboot 0x0", "up lo", "await", "start leasehold run", "kill 42 hangup", "kill 42 terminated")
@@ -191,16 +216,13 @@ func TestHangingRouterIsRebooted(t *testing.T) {
 		last := time.Now().Add(-pulseEvery)
 		k.goesOn(t)
 		fed := len(k.beast.feedings())
-		time.Sleep(pulseLost + 2*pulseEvery)
-		e := k.ended(t)
-		const want = "no sign of life from the router; SIGQUIT: quit\ngoroutine 7 [sync.Mutex.Lock]"
-		if e.cmd != unix.LINUX_REBOOT_CMD_RESTART || e.why != want || e.wait != untilReboot {
-			t.Errorf("ended %+v", e)
-		}
+		time.Sleep(pulseLost + time.Second)
 		meals := k.beast.feedings()
 		if hungry := meals[len(meals)-1].Sub(last); hungry > pulseLost || len(meals) <= fed {
 			t.Errorf("the watchdog was fed %v after the last pulse", hungry)
 		}
+		const want = "no sign of life from the router; SIGQUIT: quit\ngoroutine 7 [sync.Mutex.Lock]"
+		k.rebooted(t, want)
 		if got := k.lastWords(config.Ring{Path: filepath.Join(k.root, "ring")}); got != want {
 			t.Errorf("last words %q; want %q", got, want)
 		}
@@ -222,13 +244,9 @@ func TestDeadRouterIsRebooted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := keep(t, "up=1s msg=serving\npanic: index out of range\n\ngoroutine 1 [running]:\n")
 		k.write("dev/pmsg0", "")
-		k.dead <- unix.WaitStatus(2 << 8)
-		k.keeper.signals <- unix.SIGCHLD
-		e := k.ended(t)
+		k.dies(unix.WaitStatus(2 << 8))
 		const want = "the router ended with status 2: panic: index out of range\n\ngoroutine 1 [running]:"
-		if e.why != want || e.cmd != unix.LINUX_REBOOT_CMD_RESTART {
-			t.Errorf("ended %+v", e)
-		}
+		k.rebooted(t, want)
 		if got, _ := k.read(pmsgNode); string(got) != want {
 			t.Errorf("pstore has %q", got)
 		}
@@ -270,14 +288,12 @@ func TestEnterOpensAShell(t *testing.T) {
 		if got, _ := k.read(kmsgNode); string(got) != "<6>leasehold: up=2s msg=during\n" {
 			t.Errorf("dmesg has %q", got)
 		}
-		k.pids <- shellPID
-		k.keeper.signals <- unix.SIGCHLD
+		k.leaves(shellPID)
 		k.goesOn(t)
 		k.keeper.console.Write([]byte("up=3s msg=after\n"))
 		io.WriteString(typed, "\n") // and once more
 		k.goesOn(t)
-		k.pids <- shellPID
-		k.keeper.signals <- unix.SIGCHLD
+		k.leaves(shellPID)
 		k.goesOn(t)
 		typed.CloseWithError(os.ErrClosed)
 		k.finish()
@@ -551,17 +567,47 @@ func TestRouterDiesBesideAShell(t *testing.T) {
 		k.begin()
 		io.WriteString(typed, "\n")
 		k.goesOn(t)
-		k.dead <- unix.WaitStatus(2 << 8)
-		k.keeper.signals <- unix.SIGCHLD
+		k.dies(unix.WaitStatus(2 << 8))
 		time.Sleep(time.Hour)
 		k.goesOn(t)
 		if h := k.beast.longestHunger(); h > bite/4 {
 			t.Errorf("the watchdog was not fed for %v", h)
 		}
-		k.pids <- shellPID
-		k.keeper.signals <- unix.SIGCHLD
-		if e := k.ended(t); e.why != "the router ended with status 2: panic: boom" || e.cmd != unix.LINUX_REBOOT_CMD_RESTART {
-			t.Errorf("ended %+v", e)
+		k.leaves(shellPID)
+		k.rebooted(t, "the router ended with status 2: panic: boom")
+		typed.CloseWithError(os.ErrClosed)
+	})
+}
+
+// TestEnterStopsTheCountdown: who is at the console sees why it failed, and gets
+// to look around before it is gone. It begins anew once he has done so.
+func TestEnterStopsTheCountdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		keys, typed := io.Pipe()
+		k := newKeeperBench(t, "panic: boom\n")
+		k.write("bin/sh", "")
+		k.keys = keys
+		const shellPID = 77
+		k.startShell = func(string) (int, error) { return shellPID, nil }
+		k.regain = func() {}
+		k.begin()
+		k.dies(unix.WaitStatus(2 << 8))
+		for range 2 {
+			if !strings.HasSuffix(k.shown.String(), enterHint+"\n") {
+				t.Errorf("Enter is not offered:\n%s", k.shown)
+			}
+			time.Sleep(untilReboot - time.Second)
+			io.WriteString(typed, "\n")
+			time.Sleep(time.Hour)
+			k.goesOn(t)
+			if !strings.HasSuffix(k.shown.String(), "The router has ended. Ctrl-D ends the shell, and the machine is rebooted.\n") {
+				t.Errorf("the shell begins with\n%s", k.shown)
+			}
+			k.leaves(shellPID)
+		}
+		k.rebooted(t, "the router ended with status 2: panic: boom")
+		if n := strings.Count(k.said.String(), `msg="the router has ended; the machine is rebooted" in=10s`); n != 3 {
+			t.Errorf("the reboot is announced %d times; want 3:\n%s", n, k.said)
 		}
 		typed.CloseWithError(os.ErrClosed)
 	})
@@ -575,11 +621,8 @@ func TestOutOfMemoryIsSaid(t *testing.T) {
 			k.write("proc/vmstat", "pgfault 12\noom_kill 3\nthp 0\n")
 			k.begin()
 			k.write("proc/vmstat", fmt.Sprintf("pgfault 12\noom_kill %d\nthp 0\n", 3+killed))
-			k.dead <- unix.WaitStatus(unix.SIGKILL)
-			k.keeper.signals <- unix.SIGCHLD
-			if e := k.ended(t); e.why != want {
-				t.Errorf("%d killed: %q; want %q", killed, e.why, want)
-			}
+			k.dies(unix.WaitStatus(unix.SIGKILL))
+			k.rebooted(t, want)
 		})
 	}
 }

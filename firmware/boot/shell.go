@@ -76,13 +76,18 @@ func (k *keeper) awaitEnter(keys io.Reader) {
 	}
 }
 
-// openShell gives the console to a shell.
+// openShell gives the console to a shell. There is no reboot while it is open.
 func (k *keeper) openShell() {
+	k.over = nil
 	kmsg, err := os.OpenFile(k.path(kmsgNode), os.O_WRONLY, 0)
 	if err == nil {
 		k.console.divert(kmsg)
 	}
-	k.console.say("\nThe router goes on; dmesg shows what it says. Ctrl-D ends the shell, shutdown -r reboots.\n")
+	if k.dead == "" {
+		k.console.say("\nThe router goes on; dmesg shows what it says. Ctrl-D ends the shell, shutdown -r reboots.\n")
+	} else {
+		k.console.say("\nThe router has ended. Ctrl-D ends the shell, and the machine is rebooted.\n")
+	}
 	if k.shell, err = k.startShell(shellFile); err != nil {
 		k.log.Error("no shell", "err", err)
 		k.closeShell()
@@ -94,7 +99,12 @@ func (k *keeper) closeShell() {
 	k.shell = 0
 	k.regain()
 	k.console.divert(nil)
-	k.console.say("\n" + enterHint + "\n")
+	k.console.say("\n")
+	if k.dead == "" {
+		k.hint()
+	} else {
+		k.countDown()
+	}
 	k.shellOver <- struct{}{}
 }
 
