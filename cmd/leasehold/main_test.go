@@ -131,6 +131,24 @@ func TestCheckBad(t *testing.T) {
 	}
 }
 
+// What readethers asks for is read as the router reads it, and is in force.
+func TestCheckReadsEthers(t *testing.T) {
+	asks := write(t, "leasehold", "config dnsmasq\n\toption readethers '1'\n")
+	asksNot := write(t, "leasehold", "config dnsmasq\n\toption readethers '0'\n")
+	ethers := write(t, "ethers", "02:00:00:00:00:01 192.168.1.20\n02:00:00:00:00:02 10.0.0.1\n")
+	var out bytes.Buffer
+	if err := check(asks, ethers, &out); err == nil || err.Error() != asks+": 1 mistake" {
+		t.Errorf("check = %v; want 1 mistake", err)
+	}
+	if !strings.HasPrefix(out.String(), ethers+":2: '10.0.0.1' is outside the LAN") || !strings.Contains(out.String(), "option ip '192.168.1.20'") {
+		t.Errorf("check printed\n%s\nwant the mistake with its file and line, and the other host in force", &out)
+	}
+	out.Reset()
+	if err := check(asksNot, ethers, &out); err != nil || strings.Contains(out.String(), "192.168.1.20") {
+		t.Errorf("without being asked: check = %v, printed\n%s", err, &out)
+	}
+}
+
 // A router does not know the date, so its log must not pretend to.
 func TestLogHasNoDates(t *testing.T) {
 	for verbose, want := range map[bool]string{

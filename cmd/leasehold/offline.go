@@ -16,12 +16,16 @@ func runCheck(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	if err := parse(flags, args, 1); err != nil {
 		return err
 	}
-	path := cmp.Or(flags.Arg(0), defaultConfig)
+	return check(cmp.Or(flags.Arg(0), defaultConfig), config.EthersFile, stdout)
+}
+
+func check(path, ethers string, stdout io.Writer) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	cfg, problems := config.Parse(path, text)
+	cfg, problems := understand(path, text, ethers)
+	cfg.ReadEthers = false // its hosts stand with the others
 	mistakes := 0
 	for _, p := range problems {
 		fmt.Fprintln(stdout, p)

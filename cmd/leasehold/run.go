@@ -57,9 +57,15 @@ func load(path string) (config.Config, []config.Problem) {
 	if err != nil {
 		return boot.FitHere(config.Default()), []config.Problem{{File: path, Text: err.Error() + "; the defaults are in force"}}
 	}
+	return understand(path, text, config.EthersFile)
+}
+
+// understand makes a configuration of the file's text, of the hosts in ethers if
+// it asks for them, and of the board that this is.
+func understand(path string, text []byte, ethers string) (config.Config, []config.Problem) {
 	cfg, problems := config.Parse(path, text)
 	if cfg.ReadEthers {
-		problems = append(problems, readEthers(&cfg, config.EthersFile)...)
+		problems = append(problems, readEthers(&cfg, ethers)...)
 	}
 	return boot.FitHere(cfg), problems
 }
