@@ -359,6 +359,20 @@ config host
 	}
 }
 
+// FuzzEthers: what is read keeps to what holds for every configuration.
+func FuzzEthers(f *testing.F) {
+	f.Add([]byte("02:00:00:00:00:03 192.168.1.30\n02:00:00:00:00:04 printer # by name\n"))
+	f.Add([]byte("02:00:00:00:00:03\n\n02:00:00:00:00:zz x\r\n02:00:00:00:00:05 192.168.1.1"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		c := Default()
+		problems := c.AddEthers("ethers", text)
+		if err := check(c); err != nil {
+			t.Errorf("AddEthers(%q): %v", text, err)
+		}
+		checkPrintable(t, problems)
+	})
+}
+
 // checkClients is what holds for everything that depends on who asks.
 func checkClients(c Config) error {
 	all := slices.Concat(c.LAN.Options, c.Clients.Options)

@@ -47,6 +47,30 @@ func FuzzInspect(f *testing.F) {
 	})
 }
 
+// An archive is read as a whole or not at all, and no size in it is believed.
+func FuzzArchive(f *testing.F) {
+	var b bytes.Buffer
+	if err := small().Write(&b); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b.Bytes())
+	f.Add(bytes.Replace(b.Bytes(), []byte("0000000F"), []byte("FFFFFFF0"), 1))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		shares, err := Shares(b)
+		if err != nil {
+			return
+		}
+		var size int64
+		for _, s := range shares {
+			size += s.Size
+		}
+		if size > int64(len(b)) {
+			t.Errorf("%d octets are in an archive of %d", size, len(b))
+		}
+		_ = FileIn(b, BoardFile)
+	})
+}
+
 func FuzzUImage(f *testing.F) {
 	seeds(f, "uImage")
 	f.Fuzz(func(t *testing.T, b []byte) {

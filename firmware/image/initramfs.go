@@ -2,7 +2,6 @@ package image
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -136,12 +135,16 @@ func sortedNames(a archive) []string {
 	return names
 }
 
-// readArchive returns the records of a cpio archive that is not compressed.
+// readArchive returns the records of a cpio archive that is not compressed. The
+// reader of the library believes what sizes it is told, so they are looked at
+// before.
 func readArchive(text []byte) ([]cpio.Record, error) {
-	records, err := cpio.ReadAllRecords(cpio.Newc.Reader(bytes.NewReader(text)))
-	if err == nil && !bytes.Contains(text, []byte(cpio.Trailer)) { // the reader takes that for an end
-		err = errors.New("it has no end")
+	for _, err := range cpioEntries(text) {
+		if err != nil {
+			return nil, fmt.Errorf("cpio archive: %w", err)
+		}
 	}
+	records, err := cpio.ReadAllRecords(cpio.Newc.Reader(bytes.NewReader(text)))
 	if err != nil {
 		return nil, fmt.Errorf("cpio archive: %w", err)
 	}
@@ -151,21 +154,12 @@ func readArchive(text []byte) ([]cpio.Record, error) {
 // FileIn returns the content of a file in a cpio archive that is not compressed,
 // or nil. What follows the archive does not matter.
 func FileIn(archive []byte, name string) []byte {
-	r := cpio.Newc.Reader(bytes.NewReader(archive))
-	for {
-		rec, err := r.ReadRecord()
-		if err != nil {
-			return nil
+	for e, err := range cpioEntries(archive) {
+		if err == nil && cpio.Normalize(e.nameIn(archive)) == cpio.Normalize(name) {
+			return archive[e.data : e.data+e.size]
 		}
-		if rec.Name != cpio.Normalize(name) {
-			continue
-		}
-		content := make([]byte, min(rec.FileSize, uint64(len(archive))))
-		if _, err := rec.ReadAt(content, 0); err != nil && err != io.EOF {
-			return nil
-		}
-		return content
 	}
+	return nil
 }
 
 // A Share is how much of an archive a part of it takes.

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math/bits"
 	"slices"
 	"strconv"
 
+	"github.com/u-root/u-root/pkg/cpio"
 	"github.com/ulikunitz/xz/lzma"
 )
 
@@ -160,9 +162,9 @@ func (d *dissector) cpio(l *Layer) {
 		}
 		l.filled(e.name+e.nameLen-1, e.data, 0, "padding")
 		l.filled(e.data+e.size, e.end, 0, "padding")
-		name := text(b[e.name : e.name+e.nameLen])
 		at = e.end
-		if name == "TRAILER!!!" {
+		name := e.nameIn(b)
+		if name == cpio.Trailer {
 			l.Size = int64(at)
 			break
 		}
@@ -175,8 +177,24 @@ func (d *dissector) cpio(l *Layer) {
 	l.fact("init", "%t", init)
 }
 
+// A cpioEntry is where the parts of an entry are in the archive.
 type cpioEntry struct {
 	name, nameLen, data, size, end int
+}
+
+func (e cpioEntry) nameIn(b []byte) string { return text(b[e.name : e.name+e.nameLen]) }
+
+// cpioEntries yields the entries of an archive, and an error where it is broken.
+func cpioEntries(b []byte) iter.Seq2[cpioEntry, error] {
+	return func(yield func(cpioEntry, error) bool) {
+		for at := 0; ; {
+			e, err := cpioEntryAt(b, at)
+			if err == nil && e.nameIn(b) == cpio.Trailer || !yield(e, err) || err != nil {
+				return
+			}
+			at = e.end
+		}
+	}
 }
 
 func cpioEntryAt(b []byte, at int) (e cpioEntry, err error) {
