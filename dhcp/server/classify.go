@@ -41,7 +41,7 @@ func (c Class) matches(q query) bool {
 	}
 	v, ok := q.Msg.Options[c.Code]
 	if c.Sub != 0 {
-		v, ok = inside(q.place, c.Sub)
+		v, ok = inside(q.place.info, c.Sub)
 	}
 	switch {
 	case !ok:
@@ -86,28 +86,6 @@ func (s *Server) classify(d dhcp.Datagram) query {
 		q.tags = append(append(slices.Clip(q.tags), tagKnown), q.host.Tags...)
 	}
 	return q
-}
-
-// place is what a relay agent says about where the sender is. A renewal does not
-// pass the agent; then it is what was said when the client was given its address.
-func (s *Server) place(q query) []byte {
-	if relayed(q) {
-		return q.Msg.Options[dhcpv4.OptionRelayAgentInformation.Code()]
-	}
-	if held, ok := s.table.Holder(q.id); ok && held.State == lease.Bound {
-		return s.places[held.Addr]
-	}
-	return nil
-}
-
-// settle remembers where a client is that is given an address, if anything
-// depends on that.
-func (s *Server) settle(q query, a netip.Addr) {
-	if len(q.place) > 0 && s.placed {
-		s.places[a] = bytes.Clone(q.place)
-	} else {
-		delete(s.places, a)
-	}
 }
 
 // placed reports whether it matters to clients where they are.
@@ -255,7 +233,7 @@ func (x *hostIndex) byLikeness(q query) *Host {
 			return h
 		}
 	}
-	if id, ok := inside(q.place, 1); ok {
+	if id, ok := inside(q.place.info, 1); ok {
 		if h := x.byMark[markCircuit(id)]; h != nil && q.has(h.Need) {
 			return h
 		}

@@ -80,10 +80,13 @@ func basics(cfg Config) (c choice) {
 	}
 	all = append(all, Option{Code: optBroadcast, Value: dhcp.LastAddr(cfg.Addr).AsSlice()})
 	for _, o := range all {
-		c.options, c.ranks = append(c.options, o), append(c.ranks, -1)
+		c.add(o, basicRank)
 	}
 	return c
 }
+
+// basicRank is less than that of anything that is configured.
+const basicRank = -1
 
 func octets(addrs []netip.Addr) (v []byte) {
 	for _, a := range addrs {
@@ -101,15 +104,23 @@ type choice struct {
 
 func (s *Server) choose(q query) choice {
 	own := q.host != nil && len(q.host.Options) > 0
-	if len(s.cfg.Options) == 0 && !own {
+	byAgent := q.place.agent.IsValid() && s.routedByAgents()
+	if len(s.cfg.Options) == 0 && !own && !byAgent {
 		return s.basics
 	}
 	c := choice{slices.Clone(s.basics.options), slices.Clone(s.basics.ranks)}
+	if byAgent {
+		c.add(Option{Code: optRouters, Value: q.place.agent.AsSlice()}, basicRank)
+	}
 	c.consider(q, s.cfg.Options, 0)
 	if own {
 		c.consider(q, q.host.Options, 1<<16)
 	}
 	return c
+}
+
+func (c *choice) add(o Option, rank int) {
+	c.options, c.ranks = append(c.options, o), append(c.ranks, rank)
 }
 
 func (c *choice) consider(q query, options []Option, rank int) {
@@ -122,7 +133,7 @@ func (c *choice) consider(q query, options []Option, rank int) {
 			continue
 		}
 		if i := c.index(o.Code, o.Sub); i < 0 {
-			c.options, c.ranks = append(c.options, o), append(c.ranks, rank)
+			c.add(o, rank)
 		} else if rank >= c.ranks[i] {
 			c.options[i], c.ranks[i] = o, rank
 		}

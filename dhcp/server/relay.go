@@ -1,12 +1,14 @@
 package server
 
 import (
+	"bytes"
 	"maps"
 	"net/netip"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 
 	"leasehold/dhcp"
+	"leasehold/dhcp/lease"
 )
 
 // Link is an address on the link of the client where a relay agent forwarded its
@@ -77,30 +79,56 @@ func (s *Server) isOurs(q query, a netip.Addr) bool { return a == s.serverID(q) 
 
 func relayed(q query) bool { return !dhcp.Addr(q.Msg.GatewayIPAddr).IsUnspecified() }
 
-// learn remembers the relay agent of the clients' own network: it is their
-// router where nothing else is configured.
-func (s *Server) learn(q query) {
-	agent := dhcp.Addr(q.Msg.GatewayIPAddr)
-	if s.cfg.Carrier.IsValid() && s.cfg.Addr.Contains(agent) && agent != s.agent {
-		s.agent = agent
-		s.basics = basics(s.withAgent())
+// A place is what relay agents have said of where a client is.
+type place struct {
+	agent netip.Addr // that is in the client's network, and so is its router; else invalid
+	info  []byte     // option 82
+}
+
+// place is where the sender is. A renewal does not pass the agent; then it is what
+// was said when the client was given its address.
+func (s *Server) place(q query) (p place) {
+	if relayed(q) {
+		if agent := dhcp.Addr(q.Msg.GatewayIPAddr); s.cfg.Addr.Contains(agent) {
+			p.agent = agent
+		}
+		p.info = q.Msg.Options[dhcpv4.OptionRelayAgentInformation.Code()]
+	} else if held, ok := s.table.Holder(q.id); ok && held.State == lease.Bound {
+		p = s.places[held.Addr]
+	}
+	return p
+}
+
+// settle remembers where a client is that is given an address, as far as anything
+// depends on that.
+func (s *Server) settle(q query, a netip.Addr) {
+	var p place
+	if s.routedByAgents() {
+		p.agent = q.place.agent
+	}
+	if s.placed {
+		p.info = bytes.Clone(q.place.info)
+	}
+	if p.agent.IsValid() || len(p.info) > 0 {
+		s.places[a] = p
+	} else {
+		delete(s.places, a)
 	}
 }
 
-func (s *Server) withAgent() Config {
-	cfg := s.cfg
-	if len(cfg.Routers) == 0 && s.agent.IsValid() {
-		cfg.Routers = []netip.Addr{s.agent}
-	}
-	return cfg
-}
+// routedByAgents reports whether the relay agents are the clients' routers, since
+// nothing else is configured.
+func (s *Server) routedByAgents() bool { return s.cfg.Carrier.IsValid() && len(s.cfg.Routers) == 0 }
 
 // lacksRouter reports whether a client that renews past its relay agent could not
-// be told its router again, because nobody was forwarded since we started. It
-// would take it for gone. So it hears nothing, and soon asks through the agent.
+// be told its router again, because nobody has forwarded for it since we started.
+// It would take it for gone. So it hears nothing, and soon asks through the agent.
 func (s *Server) lacksRouter(q query) bool {
+	if relayed(q) || !s.routedByAgents() {
+		return false
+	}
 	c := s.choose(q)
-	return s.cfg.Carrier.IsValid() && !relayed(q) && c.index(optRouters, 0) < 0
+	return c.index(optRouters, 0) < 0
 }
 
 // agentAddr returns an address that a relay agent has put into its option 82.

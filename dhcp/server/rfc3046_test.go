@@ -178,3 +178,16 @@ func TestRenewalWaitsForTheRelayAgentToBeKnown(t *testing.T) {
 	reboot()
 	h.hears(renewing(2, "10.9.0.147")).acks("10.9.0.147", Renewed).lacks(3)
 }
+
+// Each client's router is the agent that forwarded for it: what another agent
+// forwards, or who makes up the address of one, changes nothing for it.
+func TestEachClientHasItsOwnRelayAgentAsRouter(t *testing.T) {
+	h := behind(t)
+	h.hears(selecting(1, "10.9.0.146", via("10.9.0.1"))).acks("10.9.0.146", Bound).has(3, 10, 9, 0, 1)
+	h.hears(selecting(2, "10.9.0.147", via("10.9.0.2"))).acks("10.9.0.147", Bound).has(3, 10, 9, 0, 2)
+	h.hears(discover(3, via("10.9.0.66")))
+	h.hears(renewing(1, "10.9.0.146")).acks("10.9.0.146", Renewed).has(3, 10, 9, 0, 1)
+	h.hears(renewing(2, "10.9.0.147")).acks("10.9.0.147", Renewed).has(3, 10, 9, 0, 2)
+	h.hears(rebooting(1, "10.9.0.146", via("10.9.0.2"))).acks("10.9.0.146", Rebooted).has(3, 10, 9, 0, 2) // it has moved
+	h.hears(renewing(1, "10.9.0.146")).acks("10.9.0.146", Renewed).has(3, 10, 9, 0, 2)
+}

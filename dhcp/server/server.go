@@ -135,21 +135,20 @@ const (
 type Server struct {
 	cfg      Config
 	memory   Memory
-	wary     time.Time  // until then addresses may be in use that we know nothing of
-	agent    netip.Addr // the relay agent that forwarded last, where Addr is behind such
+	wary     time.Time // until then addresses may be in use that we know nothing of
 	table    *lease.Table
 	assumed  map[netip.Addr]bool // addresses that are taken to be silent without a probe
 	tags     []string            // of every client, and no room behind them
 	basics   choice
 	hosts    hostIndex
-	placed   bool                  // it matters where clients are
-	places   map[netip.Addr][]byte // what the relay agent said when the address was given
+	placed   bool                 // something is configured by where clients are
+	places   map[netip.Addr]place // of the clients, when the address was given
 	reserved map[netip.Addr]*Host
 }
 
 // New returns a server without bindings.
 func New(cfg Config) *Server {
-	s := &Server{table: lease.NewTable(lease.Pool{}), assumed: map[netip.Addr]bool{}, places: map[netip.Addr][]byte{}}
+	s := &Server{table: lease.NewTable(lease.Pool{}), assumed: map[netip.Addr]bool{}, places: map[netip.Addr]place{}}
 	s.Reconfigure(cfg)
 	return s
 }
@@ -158,7 +157,7 @@ func New(cfg Config) *Server {
 func (s *Server) Reconfigure(cfg Config) {
 	s.cfg = cfg
 	s.tags = slices.Clip(cfg.Tags)
-	s.basics = basics(s.withAgent())
+	s.basics = basics(cfg)
 	s.hosts = indexHosts(cfg.Hosts)
 	s.placed = cfg.placed()
 	s.reserved = map[netip.Addr]*Host{}
@@ -249,7 +248,6 @@ func (s *Server) Bound(now time.Time, b lease.Binding) { s.table.Bind(now, b) }
 func (s *Server) Handle(now time.Time, d dhcp.Datagram) Decision {
 	d.Msg = vouched(d.Msg)
 	q := s.classify(d)
-	s.learn(q)
 	s.yield(q)
 	dec := s.decide(now, q)
 	dec.Client = q.id
@@ -263,7 +261,7 @@ type query struct {
 	hw    dhcp.HWAddr
 	host  *Host // nil: not configured
 	tags  []string
-	place []byte        // what a relay agent says of it: option 82
+	place place
 	most  time.Duration // that may be granted; zero: as configured
 }
 
