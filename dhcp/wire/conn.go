@@ -136,14 +136,14 @@ func (c *Conn) read() (int, dhcp.HWAddr, error) {
 		if err != nil {
 			return n, hw, err
 		}
-		client := asker(c.buf[:n])
-		ok, flood := c.gate.admit(time.Now(), client)
+		from := originOf(c.buf[:n], hw)
+		ok, flood := c.gate.admit(time.Now(), from)
 		if ok {
 			return n, hw, nil
 		}
 		c.refused.Add(1)
 		if flood {
-			c.door.shut(client)
+			c.door.shut(from)
 		}
 	}
 }

@@ -107,9 +107,9 @@ func fold(s uint32) uint16 {
 
 // dhcpFilter passes whole UDP datagrams to port, and what servers send to clients
 // in any case: to the client's port only from the server's, so that an NTP packet
-// between odd ports is not taken for DHCP. Messages of the clients that are shut
-// out do not pass.
-func dhcpFilter(port uint16, shut ...dhcp.HWAddr) []bpf.Instruction {
+// between odd ports is not taken for DHCP. Messages of the origins that are shut out
+// do not pass.
+func dhcpFilter(port uint16, shut ...origin) []bpf.Instruction {
 	const drop = 255 // patched below to the distance to the last instruction
 	p := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: 9, Size: 1},
@@ -121,13 +121,17 @@ func dhcpFilter(port uint16, shut ...dhcp.HWAddr) []bpf.Instruction {
 	}
 	if port == dhcp.ServerPort {
 		// It is for us, or another server's answer: ours are not shown to us.
-		p = append(p, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: dhcp.ServerPort, SkipTrue: uint8(4*len(shut) + 1)})
-		for _, hw := range shut {
+		p = append(p, bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: dhcp.ServerPort, SkipTrue: uint8(8*len(shut) + 1)})
+		for _, o := range shut {
 			p = append(p,
 				bpf.LoadIndirect{Off: udpHeaderLen + chaddrOff, Size: 4},
-				bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: binary.BigEndian.Uint32(hw[:]), SkipTrue: 2},
+				bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: head(o.client), SkipTrue: 6},
 				bpf.LoadIndirect{Off: udpHeaderLen + chaddrOff + 4, Size: 2},
-				bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(binary.BigEndian.Uint16(hw[4:])), SkipTrue: drop})
+				bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: tail(o.client), SkipTrue: 4},
+				bpf.LoadAbsolute{Off: stationOff, Size: 4},
+				bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: head(o.station), SkipTrue: 2},
+				bpf.LoadAbsolute{Off: stationOff + 4, Size: 2},
+				bpf.JumpIf{Cond: bpf.JumpEqual, Val: tail(o.station), SkipTrue: drop})
 		}
 		p = append(p, bpf.RetConstant{Val: 0xffff})
 	}
@@ -144,3 +148,11 @@ func dhcpFilter(port uint16, shut ...dhcp.HWAddr) []bpf.Instruction {
 	}
 	return p
 }
+
+// stationOff is where a filter finds the source of the frame that a packet came in:
+// SKF_LL_OFF, linux/filter.h, and behind the destination.
+const stationOff = 0xffe00000 + 6
+
+// head and tail are what of a hardware address is compared at a time.
+func head(hw dhcp.HWAddr) uint32 { return binary.BigEndian.Uint32(hw[:]) }
+func tail(hw dhcp.HWAddr) uint32 { return uint32(binary.BigEndian.Uint16(hw[4:])) }

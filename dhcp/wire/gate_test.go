@@ -3,9 +3,12 @@ package wire
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 	"unsafe"
+
+	"golang.org/x/net/bpf"
 
 	"leasehold/dhcp"
 )
@@ -16,12 +19,15 @@ func client(n int) (hw dhcp.HWAddr) {
 	return hw
 }
 
+// itself is a client that sends its own messages.
+func itself(n int) origin { return origin{client(n), client(n)} }
+
 // passed is how many of a client's messages are read that come so often for so
 // long, each of which takes so long to read.
-func passed(g *gate, hw func(i int) dhcp.HWAddr, every, during, cost time.Duration) (n int) {
+func passed(g *gate, from func(i int) origin, every, during, cost time.Duration) (n int) {
 	now := time.Unix(0, 0)
 	for i := 0; time.Duration(i)*every < during; i++ {
-		if ok, _ := g.admit(now.Add(time.Duration(i)*every), hw(i)); ok {
+		if ok, _ := g.admit(now.Add(time.Duration(i)*every), from(i)); ok {
 			n++
 			g.spent(cost)
 		}
@@ -30,12 +36,12 @@ func passed(g *gate, hw func(i int) dhcp.HWAddr, every, during, cost time.Durati
 }
 
 func TestGate(t *testing.T) {
-	same := func(int) dhcp.HWAddr { return client(1) }
-	many := func(i int) dhcp.HWAddr { return client(i) }
+	same := func(int) origin { return itself(1) }
+	many := func(i int) origin { return itself(i) }
 	const fast, slow = 5 * time.Microsecond, 250 * time.Microsecond
 	for _, tt := range []struct {
 		name        string
-		hw          func(int) dhcp.HWAddr
+		from        func(int) origin
 		every       time.Duration
 		during      time.Duration
 		cost        time.Duration
@@ -49,7 +55,7 @@ func TestGate(t *testing.T) {
 		{"ten thousand a second on a slow one", many, 100 * time.Microsecond, 10 * time.Second, slow, 23_000, 24_100},
 	} {
 		g := &gate{}
-		n := passed(g, tt.hw, tt.every, tt.during, tt.cost)
+		n := passed(g, tt.from, tt.every, tt.during, tt.cost)
 		if n < tt.least || n > tt.most {
 			t.Errorf("%s: %d messages pass; want %d to %d", tt.name, n, tt.least, tt.most)
 		}
@@ -62,11 +68,11 @@ func TestGateHoldsBackWhoFloods(t *testing.T) {
 	g, now, n := &gate{}, time.Unix(0, 0), 0
 	for i := range 100_000 {
 		now = now.Add(100 * time.Microsecond)
-		if ok, _ := g.admit(now, client(1)); ok {
+		if ok, _ := g.admit(now, itself(1)); ok {
 			n++
 		}
 		if i%1000 == 0 {
-			if ok, _ := g.admit(now, client(2+i/1000)); !ok {
+			if ok, _ := g.admit(now, itself(2+i/1000)); !ok {
 				t.Fatalf("client %d is refused", 2+i/1000)
 			}
 		}
@@ -77,31 +83,44 @@ func TestGateHoldsBackWhoFloods(t *testing.T) {
 }
 
 func TestGateTakesLittleMemory(t *testing.T) {
-	if n := unsafe.Sizeof(gate{}); n > 24<<10 {
+	if n := unsafe.Sizeof(gate{}); n > 25<<10 {
 		t.Errorf("a gate takes %d octets", n)
 	}
 }
 
-func TestGateReadsTheClientsAddress(t *testing.T) {
+// Who floods in the name of others uses up what is his own.
+func TestGateTellsWhoSpeaks(t *testing.T) {
+	g, now := &gate{}, time.Unix(0, 0)
+	for i := range 10_000 {
+		now = now.Add(time.Millisecond)
+		g.admit(now, origin{client(1), client(9)})
+		if ok, _ := g.admit(now, itself(1)); i%1000 == 0 && !ok {
+			t.Fatalf("message %d of the client itself is refused", i)
+		}
+		now = now.Add(time.Second)
+	}
+}
+
+func TestGateReadsTheOrigin(t *testing.T) {
 	from, to := netip.MustParseAddrPort("0.0.0.0:68"), netip.MustParseAddrPort("255.255.255.255:67")
 	payload := make([]byte, 300)
-	hw := client(7)
-	copy(payload[28:], hw[:])
+	want := origin{client(7), client(9)}
+	copy(payload[chaddrOff:], want.client[:])
 	b := appendFrame(nil, from, to, payload)
-	if got := asker(b); got != hw {
-		t.Errorf("asker = %v; want %v", got, hw)
+	if got := originOf(b, want.station); got != want {
+		t.Errorf("originOf = %v; want %v", got, want)
 	}
-	if got := asker(appendFrame(nil, to, from, payload)); got != (dhcp.HWAddr{}) {
+	if got := originOf(appendFrame(nil, to, from, payload), want.station); got != (origin{}) {
 		t.Errorf("an answer is taken for what %v asks", got)
 	}
 	for n := range b {
-		asker(b[:n])
+		originOf(b[:n], want.station)
 	}
 }
 
 // What a server answers is not held against the client that it is for.
 func TestGateKnowsNoClientInAnswers(t *testing.T) {
-	if n := passed(&gate{}, func(int) dhcp.HWAddr { return dhcp.HWAddr{} }, time.Millisecond, time.Second, 0); n != 1000 {
+	if n := passed(&gate{}, func(int) origin { return origin{} }, time.Millisecond, time.Second, 0); n != 1000 {
 		t.Errorf("%d answers pass; want 1000", n)
 	}
 }
@@ -112,7 +131,7 @@ func TestGateTellsAFlood(t *testing.T) {
 		g, now, told := &gate{}, time.Unix(0, 0), false
 		for range 2000 {
 			now = now.Add(every)
-			_, flood := g.admit(now, client(1))
+			_, flood := g.admit(now, itself(1))
 			told = told || flood
 		}
 		if told != want {
@@ -128,13 +147,35 @@ func TestFilterShutsOut(t *testing.T) {
 		copy(payload[chaddrOff:], hw[:])
 		return appendFrame(nil, netip.AddrPortFrom(nobody.Addr(), 135-to), netip.AddrPortFrom(everybody.Addr(), to), payload)
 	}
-	vm := machine(t, dhcpFilter(dhcp.ServerPort, client(1), client(2), client(0x10003)))
-	for n, want := range map[int]bool{1: false, 2: false, 3: true, 0x10003: false, 0x10001: true} {
-		if got, err := vm.Run(frame(n, dhcp.ServerPort)); err != nil || got > 0 != want {
-			t.Errorf("%d octets of client %d pass, %v; want passed %v", got, n, err, want)
+	filter := dhcpFilter(dhcp.ServerPort, itself(1), itself(2), origin{client(0x10003), client(9)})
+	for _, tt := range []struct {
+		client, station int
+		passes          bool
+	}{
+		{1, 1, false}, {2, 2, false}, {3, 3, true}, {0x10001, 0x10001, true}, {0x10003, 9, false},
+		{1, 9, true}, {1, 0x10001, true}, {0x10003, 0x10003, true}, {3, 1, true},
+	} {
+		vm := machine(t, onLink(filter, client(tt.station)))
+		if got, err := vm.Run(frame(tt.client, dhcp.ServerPort)); err != nil || got > 0 != tt.passes {
+			t.Errorf("%d octets of client %x from station %x pass, %v; want passed %v", got, tt.client, tt.station, err, tt.passes)
 		}
 	}
-	if got, _ := vm.Run(frame(1, dhcp.ClientPort)); got == 0 {
+	if got, _ := machine(t, onLink(filter, client(1))).Run(frame(1, dhcp.ClientPort)); got == 0 {
 		t.Error("an answer to who is shut out does not pass")
 	}
+}
+
+// onLink puts into a filter what it would read of the frame of a station: the
+// machine that runs it here has no frames.
+func onLink(filter []bpf.Instruction, station dhcp.HWAddr) []bpf.Instruction {
+	filter = slices.Clone(filter)
+	for i, ins := range filter {
+		switch ins {
+		case bpf.LoadAbsolute{Off: stationOff, Size: 4}:
+			filter[i] = bpf.LoadConstant{Dst: bpf.RegA, Val: head(station)}
+		case bpf.LoadAbsolute{Off: stationOff + 4, Size: 2}:
+			filter[i] = bpf.LoadConstant{Dst: bpf.RegA, Val: tail(station)}
+		}
+	}
+	return filter
 }

@@ -8,13 +8,13 @@ import (
 	"leasehold/dhcp"
 )
 
-// A door has the kernel keep the messages of clients that flood us, so that they
-// do not take the place of others in its queue. It is closed for shutFor: who
+// A door has the kernel keep the messages of origins that flood us, so that they do
+// not take the place of others in its queue. It is closed for shutFor: who
 // goes on is shut out again within a second.
 type door struct {
 	link link
 	mu   sync.Mutex
-	out  []dhcp.HWAddr
+	out  []origin
 }
 
 const (
@@ -22,22 +22,22 @@ const (
 	mostShut = 8 // the others are held back by the gate
 )
 
-// shut closes the door for a client.
-func (d *door) shut(hw dhcp.HWAddr) {
+// shut closes the door for an origin.
+func (d *door) shut(o origin) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.out) >= mostShut || slices.Contains(d.out, hw) {
+	if len(d.out) >= mostShut || slices.Contains(d.out, o) {
 		return
 	}
-	d.out = append(d.out, hw)
+	d.out = append(d.out, o)
 	d.apply()
-	time.AfterFunc(shutFor, func() { d.open(hw) })
+	time.AfterFunc(shutFor, func() { d.open(o) })
 }
 
-func (d *door) open(hw dhcp.HWAddr) {
+func (d *door) open(o origin) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.out = slices.DeleteFunc(d.out, func(a dhcp.HWAddr) bool { return a == hw })
+	d.out = slices.DeleteFunc(d.out, func(a origin) bool { return a == o })
 	d.apply()
 }
 
