@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,7 +103,7 @@ func (w *watch) sees(now time.Time, hw dhcp.HWAddr, where string) (elsewhere str
 	if s, ok := w.servers[hw]; ok && s.where != where && (s.where == onWAN || where == onWAN) && now.Sub(s.at) < sightedFor {
 		return s.where
 	}
-	if len(w.servers) >= sightings {
+	if _, known := w.servers[hw]; !known && len(w.servers) >= sightings {
 		w.forget()
 	}
 	w.servers[hw] = sighting{where, now}
@@ -121,7 +122,8 @@ func (w *watch) forget() {
 }
 
 // alarm puts what needs the owner's hand on the page for as long as it goes on,
-// and reports whether it is new. Of two texts on one subject the longer says more.
+// and reports whether it says something new. Of two texts on one subject the longer
+// says more.
 func (b *board) alarm(now time.Time, subject, text string) (fresh bool) {
 	b.publish(func(r *status.Report) {
 		fresh = true
@@ -130,16 +132,12 @@ func (b *board) alarm(now time.Time, subject, text string) (fresh bool) {
 			switch {
 			case !a.Holds(now):
 			case a.Subject == subject:
-				fresh = false
-				if len(a.Text) > len(text) {
+				if fresh = len(a.Text) < len(text); !fresh {
 					text = a.Text
 				}
 			default:
 				alarms = append(alarms, a)
 			}
-		}
-		if len(alarms) >= mostAlarms {
-			alarms = alarms[1:]
 		}
 		r.Alarms = append(alarms, status.Alarm{At: now, Subject: subject, Text: text})
 	})
@@ -148,8 +146,6 @@ func (b *board) alarm(now time.Time, subject, text string) (fresh bool) {
 	}
 	return fresh
 }
-
-const mostAlarms = 8
 
 func (l *lan) alarm(now time.Time, subject, text string) {
 	if l.board.alarm(now, subject, text) {
@@ -188,7 +184,8 @@ func serverOf(d dhcp.Datagram) netip.Addr {
 	return d.From.Addr()
 }
 
-// rogue raises the alarm about another server on a network that is ours alone.
+// rogue raises the alarm about another server on a network that is ours alone. Who
+// makes up one after the other gets no alarm for each.
 func (l *lan) rogue(now time.Time, a netip.Addr, hw dhcp.HWAddr) {
 	if !l.cfg.Authoritative {
 		return
@@ -197,7 +194,25 @@ func (l *lan) rogue(now time.Time, a netip.Addr, hw dhcp.HWAddr) {
 	if hw != (dhcp.HWAddr{}) {
 		text += fmt.Sprintf(" (%v)", hw)
 	}
-	l.alarm(now, fmt.Sprintf("server %v on %s", a, l.cfg.Name), text)
+	subject := fmt.Sprintf("server %v on %s", a, l.cfg.Name)
+	if l.others(now, subject) >= mostServers {
+		subject = "servers on " + l.cfg.Name
+		text = fmt.Sprintf("more than %d other DHCP servers answer on %s, or somebody makes them up", mostServers, l.cfg.Name)
+	}
+	l.alarm(now, subject, text)
+}
+
+// mostServers is how many other servers the page names.
+const mostServers = 4
+
+// others is how many other servers are on the page, besides that of the subject.
+func (l *lan) others(now time.Time, subject string) (n int) {
+	for _, a := range l.board.read().Alarms {
+		if a.Holds(now) && strings.HasPrefix(a.Subject, "server ") && a.Subject != subject {
+			n++
+		}
+	}
+	return n
 }
 
 // withoutOwn leaves out of a batch what we have sent ourselves, as a client on

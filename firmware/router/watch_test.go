@@ -13,7 +13,6 @@ import (
 
 	"leasehold/dhcp"
 	"leasehold/firmware/config"
-	"leasehold/firmware/status"
 )
 
 var rogueHW = dhcp.HWAddr{2, 0xbb, 0, 0, 0, 1}
@@ -226,17 +225,34 @@ func TestServerOnBothSidesRaisesTheAlarm(t *testing.T) {
 	})
 }
 
-// Whoever makes servers up gets no more of our memory and no longer page for it.
-func TestAlarmsAreFew(t *testing.T) {
-	b, w, now := newBoard(status.Report{}), newWatch(), time.Unix(1000, 0)
+// Whoever makes servers up gets no more of our memory, no longer page, and does not
+// push off what matters.
+func TestServersThatAreMadeUp(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		h.tell(answered(dhcpv4.MessageTypeOffer, "192.168.1.1", h.port(lanDev).HW())) // comes back by a loop
+		for i := range 500 {
+			h.tell(answered(dhcpv4.MessageTypeOffer, fmt.Sprintf("10.0.%d.%d", i/250, i%250+1), dhcp.HWAddr{2, 0, 0, 0, byte(i >> 8), byte(i)}))
+		}
+		got := h.alarms()
+		if len(got) != 1+mostServers+1 || !strings.Contains(got[0], "what is sent on lan comes back") {
+			t.Errorf("alarms %q; want the loop, %d servers, and that there are more", got, mostServers)
+		}
+		if last := got[len(got)-1]; last != "more than 4 other DHCP servers answer on lan, or somebody makes them up" {
+			t.Errorf("the last alarm is %q", last)
+		}
+		if n := strings.Count(h.log.String(), "msg=alarm"); n != len(got) {
+			t.Errorf("%d alarms are on the log; want %d", n, len(got))
+		}
+	})
+	w, now := newWatch(), time.Unix(1000, 0)
 	for i := range 1000 {
-		b.alarm(now, fmt.Sprint(i), "text")
 		w.sees(now.Add(time.Duration(i)*time.Second), dhcp.HWAddr{2, 0, 0, 0, byte(i >> 8), byte(i)}, "lan")
+		w.sees(now.Add(time.Duration(i)*time.Second), rogueHW, "lan")
 	}
-	if n, m := len(b.read().Alarms), len(w.servers); n != mostAlarms || m != sightings {
-		t.Errorf("%d alarms and %d servers are remembered; want %d and %d", n, m, mostAlarms, sightings)
-	}
-	if s, ok := w.servers[dhcp.HWAddr{2, 0, 0, 0, 3, 231}]; !ok || s.where != "lan" {
-		t.Error("the latest is forgotten")
+	for _, hw := range []dhcp.HWAddr{rogueHW, {2, 0, 0, 0, 3, 231}} {
+		if _, ok := w.servers[hw]; !ok || len(w.servers) != sightings {
+			t.Errorf("of %d servers %v is forgotten", len(w.servers), hw)
+		}
 	}
 }
