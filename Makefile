@@ -38,7 +38,7 @@ run: go build/leasehold-$(HOST) ## a whole network on this machine, until Ctrl-C
 	@build/lab -leasehold build/leasehold-$(HOST) -page $(PAGE) $(if $(SHORT),-short)
 
 test: go need-test build check ## prove it: unit tests, real DHCP programs in namespaces, every CPU under qemu-user
-	$(GO) test -race -timeout 20m ./...
+	$(GO) test -race -timeout 45m ./...
 
 big-endian: go need-test ## the unit tests of what runs on a router, on big-endian MIPS under qemu-user
 	GOARCH=mips GOMIPS=softfloat CGO_ENABLED=0 $(GO) test -exec qemu-mips ./dhcp/... \

@@ -67,6 +67,7 @@ type Slot struct {
 	silent   time.Time // until then nobody but the prober is taken to use the address, since nobody else answered for it
 	prober   dhcp.ID   // for whom it was asked
 	answered bool      // somebody answered for it when another wanted it
+	recalled bool      // is in Table.recalled
 	record   dhcp.ID   // whose binding of the address is on flash: the last holder's still, while it is lent to another
 	due      time.Time // its place in Table.busy: not after Until
 	pile     *pile     // Table.busy or Table.idle; nil: the pool does not have it
@@ -404,7 +405,10 @@ func (t *Table) Recall(now time.Time, b Binding) {
 	s := t.bind(now, b, now.Add(b.Term))
 	s.Heard = heard
 	t.keep(s)
-	t.recalled = append(t.recalled, s)
+	if !s.recalled {
+		s.recalled = true
+		t.recalled = append(t.recalled, s)
+	}
 }
 
 // PickUnheard chooses an address for who would otherwise get none: one whose
@@ -415,10 +419,13 @@ func (t *Table) Recall(now time.Time, b Binding) {
 func (t *Table) PickUnheard(now time.Time) (netip.Addr, bool) {
 	for n := len(t.recalled) - 1; n >= 0; n-- {
 		s := t.recalled[n]
-		if s.State == Bound && !s.Heard && !s.answered && now.Before(s.Until) && !now.Before(s.promised) && t.pool.Contains(s.Addr) {
+		switch gone := s.State != Bound || s.Heard || s.answered || !now.Before(s.Until) || !t.pool.Contains(s.Addr); {
+		case gone:
+			s.recalled = false
+			t.recalled = slices.Delete(t.recalled, n, n+1)
+		case !now.Before(s.promised):
 			return s.Addr, true
 		}
-		t.recalled = t.recalled[:n]
 	}
 	return netip.Addr{}, false
 }

@@ -633,6 +633,38 @@ func TestOfTwoRecalledBindingsOfOneClientTheLaterWins(t *testing.T) {
 	c.free(0, "10.0.0.2", 2, false)
 }
 
+// Whose binding is on its way to flash is passed over, not forgotten; who was heard
+// is forgotten; and who is recalled again is not there twice.
+func TestPickUnheard(t *testing.T) {
+	c := newTable(t, pool("10.0.0.1", "10.0.0.9"))
+	picks := func(now time.Duration, want string) {
+		t.Helper()
+		if a, ok := c.PickUnheard(at(now)); ok != (want != "") || ok && a != ip(want) {
+			t.Errorf("PickUnheard = %v, %v; want %q", a, ok, want)
+		}
+	}
+	for range 3 {
+		for i, a := range []string{"10.0.0.1", "10.0.0.2", "10.0.0.3"} {
+			c.Recall(at(0), binding(a, i))
+		}
+	}
+	if n := len(c.recalled); n != 3 {
+		t.Errorf("%d are recalled; want 3", n)
+	}
+	picks(0, "10.0.0.3")
+	c.Promise(at(0), ip("10.0.0.3"), id(2), at(time.Minute))
+	picks(0, "10.0.0.2")
+	picks(time.Minute, "10.0.0.3")
+	c.Bind(at(time.Minute), binding("10.0.0.3", 2))
+	picks(time.Minute, "10.0.0.2")
+	c.Answered(ip("10.0.0.2"))
+	picks(time.Minute, "10.0.0.1")
+	picks(term, "")
+	if n := len(c.recalled); n != 0 {
+		t.Errorf("%d are remembered for nothing", n)
+	}
+}
+
 func TestAllYieldsEverySlot(t *testing.T) {
 	c := full(t, "10.0.0.1", 5)
 	c.Hold(at(2*term), ip("10.0.0.2"), id(1), at(3*term))

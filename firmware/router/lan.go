@@ -87,9 +87,10 @@ type lanConfig struct {
 	MayMove bool
 }
 
-// untilDNS is how long a client holds its address while there are no resolvers
-// to tell it, or while the network may yet move: after a power failure the house is up before the modem is, and
-// must not be without names until half of a day-long lease has gone.
+// untilDNS is how long a client holds its address while there are no resolvers to
+// tell it, or while the network may yet move: after a power failure the house is up
+// before the modem is, and must not be without names until half of a day-long lease
+// has gone.
 const untilDNS = 2 * time.Minute
 
 // The page follows what happens every publishEvery at most, and less often
@@ -371,8 +372,7 @@ func (l *lan) serverConfig(n lanConfig) server.Config {
 	return cfg
 }
 
-// handle answers a batch of messages: decides on all, makes durable what was
-// decided in one write, then binds and sends in the order of arrival.
+// handle answers what was heard.
 func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
 	for a, q := range l.asking {
 		q.stale = q.stale || slices.ContainsFunc(batch, func(d dhcp.Datagram) bool {
@@ -380,20 +380,59 @@ func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
 		})
 		l.asking[a] = q
 	}
-	l.handleAfter(0, now, batch)
+	questions := make([]question, len(batch))
+	for i, d := range batch {
+		questions[i].Datagram = d
+	}
+	l.answer(now, questions)
 }
 
-// handleAfter is handle after so many probes for these messages.
-func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
-	for i, dec := range l.decide(now, batch) {
-		diary := l.about(batch[i]).diary
-		if dec.Probe.IsValid() && tries < mostTries {
-			l.ask(now, dec.Probe, question{Datagram: batch[i], tries: tries + 1})
-		} else if dec.Probe.IsValid() {
-			diary.dropped(now, dec.Client, batch[i].Msg, dec.Probe, "probe: every address that was tried is in use")
+// answer decides on a batch of messages, makes durable what was decided in one
+// write, then binds and sends in the order of arrival. What a client says twice is
+// answered one after the other, since the second depends on what became of the
+// first; what has to do without a probe, once more.
+func (l *lan) answer(now time.Time, batch []question) {
+	for len(batch) > 0 {
+		first, rest := l.once(batch)
+		batch = append(l.settle(now, first), rest...)
+	}
+}
+
+// once takes the first message of each client out of a batch.
+func (l *lan) once(batch []question) (first, rest []question) {
+	if len(batch) == 1 {
+		return batch, nil
+	}
+	seen := make(map[dhcp.ID]bool, len(batch))
+	for _, q := range batch {
+		id := l.about(q.Datagram).server.Identity(q.Msg)
+		if seen[id] && id != "" {
+			rest = append(rest, q)
+			continue
 		}
-		l.chose(now, dec, batch[i])
-		again := diary.note(now, dec, batch[i].Msg, func() string { return l.name(dec.Client, batch[i]) })
+		seen[id] = true
+		first = append(first, q)
+	}
+	return first, rest
+}
+
+// settle carries out what is decided on messages, each of another client. It
+// returns those that go on without the probe that they were to wait for.
+func (l *lan) settle(now time.Time, batch []question) (unprobed []question) {
+	for i, dec := range l.decide(now, batch) {
+		q := batch[i]
+		diary := l.about(q.Datagram).diary
+		switch {
+		case dec.Probe.IsValid() && q.tries < mostTries:
+			q.tries++
+			if !l.ask(dec.Probe, q) && l.unprobed(now, dec.Probe, q) {
+				unprobed = append(unprobed, q)
+			}
+		case dec.Probe.IsValid():
+			diary.dropped(now, dec.Client, q.Msg, dec.Probe, "probe: every address that was tried is in use")
+		}
+		l.chose(now, dec, q.Datagram)
+		again := diary.note(now, dec, q.Msg, func() string { return l.name(dec.Client, q.Datagram) })
 		if dec.Lend != nil {
 			l.store.lend(now, *dec.Lend)
 			holding(l.subnets, dec.Lend.Addr).server.Lent(now, *dec.Lend)
@@ -404,7 +443,7 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 		}
 		if dec.Reply != nil {
 			if err := l.conn.Send(*dec.Reply); err != nil {
-				l.say(slog.LevelError, "answer not sent", dec, batch[i], "err", err)
+				l.say(slog.LevelError, "answer not sent", dec, q.Datagram, "err", err)
 				continue
 			}
 		}
@@ -412,17 +451,18 @@ func (l *lan) handleAfter(tries int, now time.Time, batch []dhcp.Datagram) {
 		if again && dec.Reply == nil {
 			at = slog.LevelDebug // it will ask for hours
 		}
-		l.say(at, dec.Why.String(), dec, batch[i])
+		l.say(at, dec.Why.String(), dec, q.Datagram)
 		if l.cfg.Addr.Contains(dec.Seek) && l.seeking < askAtOnce {
 			l.seeking++
 			l.probe(dec.Seek, true)
 		}
 	}
+	return unprobed
 }
 
 // decide returns a decision on every message; what is to be bound is on flash
 // then. What the ring does not take is decided anew, knowing that.
-func (l *lan) decide(now time.Time, batch []dhcp.Datagram) []server.Decision {
+func (l *lan) decide(now time.Time, batch []question) []server.Decision {
 	decisions := make([]server.Decision, len(batch))
 	memory := l.store.memory(now)
 	for open := all(len(batch)); len(open) > 0; memory++ {
@@ -432,7 +472,8 @@ func (l *lan) decide(now time.Time, batch []dhcp.Datagram) []server.Decision {
 		var bind []int
 		var changes []ring.Entry
 		for _, i := range open {
-			decisions[i] = l.about(batch[i]).server.Handle(now, batch[i])
+			d := batch[i].Datagram
+			decisions[i] = l.about(d).server.Handle(now, d)
 			if decisions[i].Bind != nil {
 				bind = append(bind, i)
 				changes = append(changes, entries(decisions[i])...)
@@ -457,32 +498,33 @@ func all(n int) []int {
 	return numbers
 }
 
-// ask has an address probed, and the message wait for it.
-func (l *lan) ask(now time.Time, a netip.Addr, q question) {
+// ask has an address probed, and the message wait for it. It reports false, and does
+// nothing, where too many are probed already.
+func (l *lan) ask(a netip.Addr, q question) bool {
 	_, busy := l.asking[a]
 	if !busy && len(l.asking) >= askAtOnce {
-		l.unprobed(now, a, q)
-		return
+		return false
 	}
 	l.asking[a] = q
 	if !busy {
 		l.probe(a, false)
 	}
+	return true
 }
 
-// unprobed goes on with a message without the probe that it was to wait for, or
-// drops it: the client will ask again.
-func (l *lan) unprobed(now time.Time, a netip.Addr, q question) {
+// unprobed reports whether a message goes on without the probe that it was to wait
+// for. Otherwise it is dropped: the client will ask again.
+func (l *lan) unprobed(now time.Time, a netip.Addr, q question) bool {
 	s := holding(l.subnets, a)
 	if s == nil {
-		return // it is served no more
+		return false // it is served no more
 	}
 	if !s.server.Unprobed(now, q.Datagram, a) {
 		l.unasked++
 		s.diary.dropped(now, s.server.Identity(q.Msg), q.Msg, a, "the address could not be probed; too many were")
-	} else if !q.stale {
-		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
+		return false
 	}
+	return !q.stale
 }
 
 // probe asks who uses an address. Behind a relay agent ARP reaches nobody: there
@@ -503,32 +545,47 @@ func (l *lan) probe(a netip.Addr, seek bool) {
 	}()
 }
 
-// heard goes on with the message that waited for a probe.
+// heard goes on with the messages that waited for probes, of which this is one and
+// others may have ended by now.
 func (l *lan) heard(now time.Time, r answer) {
+	var on []question
+	for more := true; more; {
+		if q, ok := l.probed(now, r); ok {
+			on = append(on, q)
+		}
+		select {
+		case r = <-l.asked:
+		default:
+			more = false
+		}
+	}
+	l.answer(now, on)
+}
+
+// probed takes what a probe found, and returns the message that waited for it if
+// that one is to be handled now.
+func (l *lan) probed(now time.Time, r answer) (q question, ok bool) {
 	if r.err != nil {
 		l.log.Error("address not probed", "addr", r.addr, "err", r.err)
 	}
 	if r.seek {
 		l.found(now, r)
-		return
+		return q, false
 	}
-	q := l.asking[r.addr]
+	q = l.asking[r.addr]
 	delete(l.asking, r.addr)
 	s := holding(l.subnets, r.addr)
 	switch {
 	case s == nil: // it is served no more
-		return
+		return q, false
 	case r.err != nil:
-		l.unprobed(now, r.addr, q)
-		return
+		return q, l.unprobed(now, r.addr, q)
 	}
 	if s.server.Probed(now, q.Datagram, r.addr, r.user) {
 		l.inUse(now, r)
 		s.diary.conflict(now, s.server.Identity(q.Msg), q.Msg, r.addr, r.user)
 	}
-	if !q.stale {
-		l.handleAfter(q.tries, now, []dhcp.Datagram{q.Datagram})
-	}
+	return q, !q.stale
 }
 
 // found tells the owner who uses an address that a client has declined.

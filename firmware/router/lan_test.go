@@ -450,6 +450,50 @@ func TestGroupCommit(t *testing.T) {
 	})
 }
 
+// Those who are not probed for, since too many are, share one write; those who are,
+// and whose probes end together, another.
+func TestGroupCommitAroundProbes(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.LAN.Probe = true
+		h.boot()
+		h.hearsSoon(h.guest(0x1000).reboot(addr("192.168.1.248")))
+		const n = 50
+		var ds []dhcp.Datagram
+		for i := range n {
+			ds = append(ds, h.guest(i).reboot(addr(fmt.Sprintf("192.168.1.%d", 100+i))))
+		}
+		programs := h.flash.count()
+		if got := h.hearsAtOnce(ds...); len(got) != n {
+			t.Fatalf("%d answers; want %d", len(got), n)
+		}
+		if n := h.flash.count() - programs; n > 12 {
+			t.Errorf("%d programs; want few", n)
+		}
+	})
+}
+
+// Who asks for two addresses in one batch leaves no record of the first behind.
+func TestOneClientTwiceInABatch(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		g, a, b := h.guest(1), addr("192.168.1.150"), addr("192.168.1.151")
+		var said []string
+		for _, d := range h.hearsAtOnce(g.request(a), g.request(b)) {
+			said = append(said, say(d))
+		}
+		if want := []string{"ACK " + a.String(), "ACK " + b.String()}; !slices.Equal(said, want) {
+			t.Fatalf("answers %q; want %q", said, want)
+		}
+		kept, err := ring.OpenReadOnly(h.flash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := kept.Get(keyOf(a)); ok {
+			t.Errorf("flash has a record of %v, which the guest has left", a)
+		}
+	})
+}
+
 func TestFailedWriteLendsTheWholeBatch(t *testing.T) {
 	live(t, func(h *house) {
 		h.boot()
