@@ -6,6 +6,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // envScript writes down what it is called with, a file for each event.
@@ -103,4 +104,30 @@ func sortedRoutes(text string) []string {
 	}
 	slices.Sort(list)
 	return list
+}
+
+// TestScriptThatHangsAtTheEnd: the router ends in less than the ten seconds that
+// who supervises it allows, and what the script has started is gone.
+func TestScriptThatHangsAtTheEnd(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "")
+	path := s.dir + "/script"
+	check(t, os.WriteFile(path, []byte("#!/bin/sh\ntest $1 = deconfig || exit 0\necho $$ >>"+s.dir+"/pids\nsleep 600\n"), 0o755))
+	check(t, s.configure("config interface 'wan'\n\toption script '"+path+"'\n"))
+	s.provider("1h")
+	s.on()
+	s.says(s.proc, 0, "msg=bound side=wan")
+	s.eventually("the script", func() bool { _, err := os.Stat(s.dir + "/pids"); return err == nil })
+	took, err := s.proc.end(syscall.SIGTERM)
+	check(t, err)
+	if took > 8*time.Second {
+		t.Errorf("SIGTERM to exit: %v", took)
+	}
+	pids, err := os.ReadFile(s.dir + "/pids")
+	check(t, err)
+	for _, pid := range strings.Fields(string(pids)) {
+		if _, err := os.Stat("/proc/" + pid); err == nil {
+			t.Errorf("the script is still there")
+		}
+	}
 }

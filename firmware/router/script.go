@@ -41,6 +41,9 @@ const (
 	scriptQueue = 16
 	// lastScript is how long the end of the router waits for it.
 	lastScript = 5 * time.Second
+	// killedWithin is how long one takes to end that is killed. Both together,
+	// and what else ends, are to take less than the keeper allows (10 s).
+	killedWithin = 2 * time.Second
 )
 
 func (r *router) startScript(path string) *script {
@@ -109,10 +112,18 @@ func (s *script) end() {
 		return
 	}
 	close(s.events)
-	t := time.AfterFunc(lastScript, s.cancel)
-	<-s.ended
-	t.Stop()
+	defer s.cancel()
+	select {
+	case <-s.ended:
+		return
+	case <-time.After(lastScript):
+	}
 	s.cancel()
+	select {
+	case <-s.ended:
+	case <-time.After(killedWithin): // it hangs in the kernel
+		s.log.Error("script cannot be ended")
+	}
 }
 
 // happens tells the script what a step means to the port.
@@ -132,15 +143,30 @@ func (w *wan) happens(s client.Step) {
 	if s.Lease == nil {
 		return
 	}
-	use := s.Lease.Addr.IsValid() && !s.Lease.LinkLocal && !w.held
-	switch {
-	case use && w.configured == s.Lease.Addr:
-		w.script.tell("renew", w.scriptEnv(leaseEnv(*s.Lease)...))
-	case use:
-		w.script.tell("bound", w.scriptEnv(leaseEnv(*s.Lease)...))
-		w.configured = s.Lease.Addr
-	case w.configured.IsValid():
+	w.installed(*s.Lease)
+}
+
+// installed tells the script what the port has from now on. An address of our own
+// choice is told as busybox's zcip tells of it, which a script that was written for
+// udhcpc alone does not know.
+func (w *wan) installed(l client.Lease) {
+	if !l.Addr.IsValid() || w.held {
 		w.deconfigured()
+		return
+	}
+	again := w.configured == l.Addr
+	if w.configured.IsValid() && !again {
+		w.deconfigured()
+	}
+	w.configured, w.idle = l.Addr, false
+	switch {
+	case l.LinkLocal && !again:
+		w.script.tell("config", w.scriptEnv(addrEnv(l.Addr)...))
+	case l.LinkLocal:
+	case again:
+		w.script.tell("renew", w.scriptEnv(leaseEnv(l)...))
+	default:
+		w.script.tell("bound", w.scriptEnv(leaseEnv(l)...))
 	}
 }
 
@@ -148,9 +174,13 @@ func (w *wan) happens(s client.Step) {
 // as udhcpc sends in a row.
 const failedAfter = 3
 
-// deconfigured tells the script that the port has nothing.
+// deconfigured tells the script that the port has nothing, unless that is what it
+// was told last.
 func (w *wan) deconfigured() {
-	w.configured = netip.Prefix{}
+	if w.idle {
+		return
+	}
+	w.configured, w.idle = netip.Prefix{}, true
 	w.script.tell("deconfig", w.scriptEnv())
 }
 
@@ -167,13 +197,7 @@ func (w *wan) scriptEnv(more ...string) []string {
 // leaseEnv is a lease in udhcpc's variables. What the lease does not say is not
 // set.
 func leaseEnv(l client.Lease) []string {
-	env := []string{
-		"ip=" + l.Addr.Addr().String(),
-		"mask=" + fmt.Sprint(l.Addr.Bits()),
-		"subnet=" + net.IP(net.CIDRMask(l.Addr.Bits(), 32)).String(),
-		"serverid=" + addrText(l.Server),
-		"lease=" + fmt.Sprint(int64(l.Term/time.Second)),
-	}
+	env := append(addrEnv(l.Addr), "serverid="+addrText(l.Server), "lease="+fmt.Sprint(int64(l.Term/time.Second)))
 	var routes []string
 	classless := false
 	for _, r := range l.Routes {
@@ -205,6 +229,14 @@ func leaseEnv(l client.Lease) []string {
 		}
 	}
 	return env
+}
+
+func addrEnv(a netip.Prefix) []string {
+	return []string{
+		"ip=" + a.Addr().String(),
+		"mask=" + fmt.Sprint(a.Bits()),
+		"subnet=" + net.IP(net.CIDRMask(a.Bits(), 32)).String(),
+	}
 }
 
 // addrText is a, or nothing.

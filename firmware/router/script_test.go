@@ -2,12 +2,14 @@ package router
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,19 +23,47 @@ func (h *house) told() []string {
 	return slices.DeleteFunc(h.look(), func(s string) bool { return !strings.HasPrefix(s, "script ") })
 }
 
-// An address of our own choice is no lease: what was tried has failed all the
-// same, and goes on failing.
-func TestScriptIsToldOfNoLinkLocalAddress(t *testing.T) {
+// An address of our own choice is no lease: it is told as zcip tells of it, and
+// what was tried has failed all the same, and goes on failing.
+func TestScriptIsToldOfALinkLocalAddress(t *testing.T) {
 	live(t, func(h *house) {
 		h.cfg.WAN.Script = "/etc/wan"
-		h.connect(1000 * time.Second).keepSilent(true)
+		p := h.connect(1000 * time.Second)
+		p.keepSilent(true)
 		h.boot()
 		h.awaits("link-local address taken")
-		h.told()
-		time.Sleep(10 * time.Minute)
 		got := h.told()
+		if last := got[len(got)-1]; !strings.HasPrefix(last, "script /etc/wan config interface=wan ip=169.254.") || !strings.HasSuffix(last, " mask=16 subnet=255.255.0.0") {
+			t.Errorf("the script is told %q; want config last", got)
+		}
+		time.Sleep(10 * time.Minute)
+		got = h.told()
 		if n := len(got); n != 3 || slices.ContainsFunc(got, func(s string) bool { return s != "script /etc/wan leasefail interface=wan" }) {
 			t.Errorf("in ten minutes without a server it is told %q; want three failures", got)
+		}
+		p.keepSilent(false)
+		h.awaits("msg=bound")
+		if got := h.told(); len(got) != 2 || got[0] != "script /etc/wan deconfig interface=wan" || !strings.HasPrefix(got[1], "script /etc/wan bound ") {
+			t.Errorf("when there is a server it is told %q; want deconfig and bound", got)
+		}
+	})
+}
+
+// However often the loop begins anew, a port that has nothing is told of once.
+func TestScriptIsToldOnceThatThePortHasNothing(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.WAN.Script = "/etc/wan"
+		p := h.bound(time.Hour)
+		h.told()
+		p.keepSilent(true)
+		for range 3 {
+			h.port(wanDev).broken <- syscall.ENETDOWN
+			time.Sleep(3 * time.Second)
+		}
+		h.port(wanDev).broken <- errors.New("no")
+		time.Sleep(3 * time.Second)
+		if got, want := h.told(), []string{"script /etc/wan deconfig interface=wan"}; !slices.Equal(got, want) {
+			t.Errorf("the script is told %q; want %q", got, want)
 		}
 	})
 }
@@ -69,8 +99,8 @@ func TestScriptIsToldAsUdhcpcsIs(t *testing.T) {
 			t.Errorf("when refused it is told %q", got)
 		}
 		h.powerOff()
-		if got, want := h.told(), []string{"script /etc/wan deconfig interface=wan"}; !slices.Equal(got, want) {
-			t.Errorf("at the end it is told %q; want %q", got, want)
+		if got := h.told(); len(got) > 0 {
+			t.Errorf("at the end it is told %q; want nothing, as the port has nothing", got)
 		}
 	})
 }
@@ -247,5 +277,25 @@ func TestScriptIsNotStartedWhenTimeIsOver(t *testing.T) {
 			t.Errorf("a script that hangs was started %d times and took %v; want once and %v", started, took, lastScript)
 		}
 		h.logged("script was not told: there was no time left")
+	})
+}
+
+// What hangs in the kernel cannot be killed, and does not keep the router.
+func TestScriptThatCannotBeEnded(t *testing.T) {
+	live(t, func(h *house) {
+		kernel := make(chan struct{})
+		os := platform{runScript: func(context.Context, string, string, []string) (string, error) {
+			<-kernel
+			return "", nil
+		}}
+		s := (&router{log: h.logger(), os: os}).startScript("/etc/wan")
+		s.tell("bound", nil)
+		began := time.Now()
+		s.end()
+		if took := time.Since(began); took > lastScript+killedWithin {
+			t.Errorf("the end took %v", took)
+		}
+		h.logged("script cannot be ended")
+		close(kernel)
 	})
 }

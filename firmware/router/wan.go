@@ -47,9 +47,11 @@ type wan struct {
 	held    bool   // the lease is not on the port: one of lans is in its way
 	clashed string // what was said of that last
 	script  *script
-	// configured is the address that the script was told of; unanswered is how
-	// many messages were not answered in a row.
+	// configured is the address that the script was told of, idle that it was told
+	// of there being none; unanswered is how many messages were not answered in a
+	// row.
 	configured netip.Prefix
+	idle       bool
 	unanswered int
 	// verdicts is told what we make of a lease.
 	verdicts func(verdict)
