@@ -257,7 +257,13 @@ func (s *street) dissect() {
 // page is what a browser in the router's network is shown.
 func (s *street) page() string {
 	s.Helper()
-	out, err := run(s.router, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/")
+	return s.seen("/")
+}
+
+// seen is what it is shown at another path.
+func (s *street) seen(path string) string {
+	s.Helper()
+	out, err := run(s.router, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+path)
 	check(s.T, err)
 	return out
 }

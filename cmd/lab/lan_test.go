@@ -258,8 +258,7 @@ func TestSquatter(t *testing.T) {
 				return strings.Contains(s.page(), "<td>in use by somebody else<td>"+squatterMAC)
 			})
 			s.eventually("the probe on the page of devices", func() bool {
-				out, err := run(s.router, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/devices")
-				return err == nil && strings.Contains(out, "probe: in use by "+squatterMAC)
+				return strings.Contains(s.seen("/devices"), "probe: in use by "+squatterMAC)
 			})
 		})
 	}
@@ -308,8 +307,6 @@ func TestPoolFull(t *testing.T) {
 	s.eventually("the reason on the page", func() bool {
 		return regexp.MustCompile("<td>ben<td>" + second.mac + "<td>DISCOVER[^<]*<td>[^<]* ago<td class=text>pool full: every address is leased").MatchString(s.page())
 	})
-	out, err := run(s.router, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/status.json")
-	check(t, err)
 	var report struct {
 		Networks []struct {
 			Devices []struct {
@@ -319,7 +316,7 @@ func TestPoolFull(t *testing.T) {
 			}
 		}
 	}
-	check(t, json.Unmarshal([]byte(out), &report))
+	check(t, json.Unmarshal([]byte(s.seen("/status.json")), &report))
 	d := report.Networks[0].Devices
 	if len(d) != 2 || d[0].HardwareAddress != second.mac || d[0].Address != nil || len(d[0].Exchanges) == 0 ||
 		d[0].Exchanges[0].Why != "pool full: every address is leased" {

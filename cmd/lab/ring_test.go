@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"regexp"
 	"slices"
@@ -16,8 +15,6 @@ import (
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
 	"golang.org/x/sys/unix"
-
-	"leasehold/dhcp"
 )
 
 const (
@@ -308,8 +305,7 @@ func (s *street) stored(path string) []byte {
 // metric is one of the figures that a monitor reads from the router.
 func (s *street) metric(name string) float64 {
 	s.Helper()
-	out, err := run(s.router, "busybox", "wget", "-q", "-O", "-", "http://"+routerIP+"/metrics")
-	check(s.T, err)
+	out := s.seen("/metrics")
 	m := regexp.MustCompile(`(?m)^leasehold_` + name + ` (\S+)$`).FindStringSubmatch(out)
 	if m == nil {
 		s.Fatalf("no %s in:\n%s", name, out)
@@ -413,19 +409,7 @@ func (f *flood) visit(n uint32, addr net.IP) (time.Duration, error) {
 	release := message(n, dhcpv4.MessageTypeRelease)
 	release.ClientIPAddr = addr
 	release.UpdateOption(dhcpv4.OptServerIdentifier(ack.ServerIdentifier()))
-	return ack.IPAddressLeaseTime(0), f.send(release)
-}
-
-// send sends a message that nobody answers.
-func (f *flood) send(m *dhcpv4.DHCPv4) error {
-	f.sending.Lock()
-	defer f.sending.Unlock()
-	return f.conn.Send(dhcp.Datagram{
-		Msg:  m,
-		From: netip.AddrPortFrom(netip.IPv4Unspecified(), dhcp.ClientPort),
-		To:   netip.AddrPortFrom(dhcp.Broadcast, dhcp.ServerPort),
-		HW:   dhcp.BroadcastHW,
-	})
+	return ack.IPAddressLeaseTime(0), f.shout(release)
 }
 
 // claims has a client that nobody knows ask for an address as if it had had it

@@ -81,9 +81,9 @@ func boardName(text []byte) string {
 	return path.Base(boardFile)
 }
 
-// Fit has the board decide where the configuration says nothing: what its ports
+// fit has the board decide where the configuration says nothing: what its ports
 // are called and where its ring is.
-func Fit(c config.Config, b config.Board) config.Config {
+func fit(c config.Config, b config.Board) config.Config {
 	d := config.Default()
 	if c.LAN.Device == d.LAN.Device && b.Ports.LAN != "" {
 		c.LAN.Device = b.Ports.LAN
@@ -113,5 +113,5 @@ func FitHere(c config.Config) config.Config {
 	if err != nil {
 		return c // init has said so
 	}
-	return Fit(c, b)
+	return fit(c, b)
 }

@@ -354,7 +354,7 @@ func TestFit(t *testing.T) {
 		{"a board without flash", config.Default(), ram, "br-lan", "eth0.2", "/state/leasehold.ring", 0, true},
 		{"no board", config.Default(), config.Board{}, "br-lan", "wan", "/etc/leasehold.ring", 0, true},
 	} {
-		got := Fit(tc.c, tc.b)
+		got := fit(tc.c, tc.b)
 		if got.LAN.Device != tc.lan || got.WAN.Device != tc.wan || got.Ring.Path != tc.ring || got.Ring.AtEnd != tc.atEnd || got.WAN.Enabled != tc.wanEnabled {
 			t.Errorf("%s: LAN %s, WAN %s %v, ring %s %d", tc.name, got.LAN.Device, got.WAN.Device, got.WAN.Enabled, got.Ring.Path, got.Ring.AtEnd)
 		}

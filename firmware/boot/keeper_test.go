@@ -635,7 +635,7 @@ func TestGreetingIsFiveLines(t *testing.T) {
 		Load: func() (config.Config, []config.Problem) {
 			c := config.Default()
 			c.Page.Port = 8080
-			return Fit(c, config.Board{Name: "x", Ports: config.Ports{WAN: "eth0"}, State: config.State{Partition: "rwfs", AtEnd: 256 << 10}}), nil
+			return fit(c, config.Board{Name: "x", Ports: config.Ports{WAN: "eth0"}, State: config.State{Partition: "rwfs", AtEnd: 256 << 10}}), nil
 		},
 	}, board: config.Board{Model: "Acme Box", Ports: config.Ports{Bridged: []string{"lan1", "lan2"}}}}
 	k.greet()

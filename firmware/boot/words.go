@@ -12,8 +12,8 @@ import (
 	"leasehold/firmware/ring"
 )
 
-// WordsKey is what the ring has the last words of a router under.
-const WordsKey = "words"
+// wordsKey is what the ring has the last words of a router under.
+const wordsKey = "words"
 
 const (
 	// leastFile is how large a file is made in which there is no ring yet.
@@ -48,10 +48,10 @@ func putWords(at config.Ring, words []byte) error {
 	if err != nil {
 		return err
 	}
-	if old, _ := r.Get(WordsKey); alike(old, words) {
+	if old, _ := r.Get(wordsKey); alike(old, words) {
 		return nil // a ring that was cut off would mend itself first
 	}
-	return r.Put(ring.Entry{Key: WordsKey, Value: words})
+	return r.Put(ring.Entry{Key: wordsKey, Value: words})
 }
 
 // alike reports whether words differ in numbers only, as times and addresses do
@@ -83,7 +83,7 @@ func (s system) lastWords(at config.Ring) string {
 	if err != nil {
 		return ""
 	}
-	words, _ := r.Get(WordsKey)
+	words, _ := r.Get(wordsKey)
 	return string(words)
 }
 

@@ -181,9 +181,9 @@ func (r *boardReader) checkState() {
 }
 
 func (r *boardReader) checkPorts() {
-	for name, device := range map[string]string{"lan": r.Ports.LAN, "wan": r.Ports.WAN} {
-		if device == "" {
-			r.fault(r.lineOf("interface", name), "config interface '%s' with its device is missing", name)
+	for _, port := range []struct{ name, device string }{{lanName, r.Ports.LAN}, {wanName, r.Ports.WAN}} {
+		if port.device == "" {
+			r.fault(r.lineOf("interface", port.name), "config interface '%s' with its device is missing", port.name)
 		}
 	}
 	if r.Ports.WAN == r.Ports.LAN || slices.Contains(r.Ports.Bridged, r.Ports.WAN) {

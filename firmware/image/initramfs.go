@@ -16,8 +16,8 @@ const (
 	BoardFile   = "/etc/leasehold/board"  // the board's description
 	ConfigFile  = "/etc/config/leasehold" // what its owner wrote, upon the board's defaults
 	ModulesList = "/etc/modules-load"     // in the order of loading: path, and parameters after a blank
-	ModulesDir  = "/lib/modules"
-	FirmwareDir = "/lib/firmware"
+	modulesDir  = "/lib/modules"
+	firmwareDir = "/lib/firmware"
 )
 
 // An Initramfs is the root of the router: what the kernel unpacks into RAM.
@@ -77,14 +77,14 @@ func (a archive) base() {
 func (a archive) modules(m Modules) {
 	var list strings.Builder
 	for _, mod := range m.Load {
-		name := path.Join(ModulesDir, m.Release, mod.Name+".ko")
+		name := path.Join(modulesDir, m.Release, mod.Name+".ko")
 		a.file(name, mod.Content, 0o644)
 		list.WriteString(strings.TrimSpace(name + " " + mod.Params))
 		list.WriteByte('\n')
 	}
 	a.file(ModulesList, []byte(list.String()), 0o644)
 	for name, content := range m.Firmware {
-		a.file(path.Join(FirmwareDir, name), content, 0o644)
+		a.file(path.Join(firmwareDir, name), content, 0o644)
 	}
 }
 

@@ -17,13 +17,13 @@ import (
 // in which they are read.
 var configNames = []string{"network", "dhcp", "leasehold"}
 
-// ErrConfig: there are mistakes in what the owner wrote.
-var ErrConfig = errors.New("the configuration has mistakes")
+// errConfig: there are mistakes in what the owner wrote.
+var errConfig = errors.New("the configuration has mistakes")
 
 // ReadConfig makes one text of the board's defaults and the files of dir, which
 // may be /etc/config of an OpenWrt: what is written there overrides the board.
 // Without dir it is the defaults alone. What is wrong, or without effect, is
-// listed with its file and line; if anything is wrong it returns ErrConfig.
+// listed with its file and line; if anything is wrong it returns errConfig.
 func ReadConfig(b config.Board, dir string) ([]byte, []config.Problem, error) {
 	written, err := readFiles(dir)
 	if err != nil {
@@ -32,7 +32,7 @@ func ReadConfig(b config.Board, dir string) ([]byte, []config.Problem, error) {
 	_, problems := config.Parse("", written.text)
 	written.locate(problems)
 	if slices.ContainsFunc(problems, func(p config.Problem) bool { return !p.Warning }) {
-		return nil, problems, ErrConfig
+		return nil, problems, errConfig
 	}
 	sections, _ := config.ParseUCI("", written.text)
 	text := config.AppendUCI(nil, underlay(sections, defaults(b)))

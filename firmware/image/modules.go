@@ -21,7 +21,7 @@ import (
 type Modules struct {
 	Release string   // of the kernel, as uname -r says it
 	Load    []Module // each after those it depends on
-	// Firmware is what modules load into chips, by path below FirmwareDir.
+	// Firmware is what modules load into chips, by path below /lib/firmware.
 	Firmware map[string][]byte
 }
 
