@@ -149,12 +149,12 @@ func machineSource() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("apt-get indextargets: %w", err)
 	}
-	indexes := indexes(string(out))
-	i := slices.IndexFunc(indexes, func(x index) bool { return x["Release"] == release })
+	all := indexes(string(out))
+	i := slices.IndexFunc(all, func(x index) bool { return x["Release"] == release })
 	if i < 0 {
 		return "", fmt.Errorf("this machine's apt has no source for %s main", release)
 	}
-	x := indexes[i]
+	x := all[i]
 	return fmt.Sprintf("deb %s%s %s main\n", signedBy(x["Sourcesentry"]), x["Repo-URI"], release), nil
 }
 

@@ -43,6 +43,9 @@ func runVerify(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	}
 	path := flags.Arg(0)
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		if *key != "" {
+			return fmt.Errorf("-key: files in a directory carry no signature, and %s has none", path)
+		}
 		return verifyDirectory(path, stdout)
 	}
 	b, err := os.ReadFile(path)

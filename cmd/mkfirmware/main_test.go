@@ -629,6 +629,8 @@ func TestVerifyDirectory(t *testing.T) {
 		w.put("usb/"+name, good)
 	}
 	w.fails("verify @usb/initramfs.cpio", "nothing in it has a checksum")
+	w.keys()
+	w.fails("verify -key @key.pub @usb", "-key: files in a directory carry no signature")
 	w.put("usb/SHA256SUMS", []byte("../x\n"))
 	w.fails("verify @usb", "SHA256SUMS:1: no hash and name")
 	w.fails("verify @modules", "SHA256SUMS: no such file")

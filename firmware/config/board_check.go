@@ -122,6 +122,8 @@ func (r *boardReader) checkImage() {
 		{needsFlash && r.QEMU.System == "" && !onFlash, "no partition has use 'image'"},
 		{onFlash && i.Limit > p.Size, "limit is more than the partition " + show(p.Name) + " has"},
 		{onFlash && f.Kind == "nand" && i.Volume == "", "on NAND the image needs a volume of UBI"},
+		{slices.ContainsFunc(i.Outputs, inBlocks) && f.Erase == 0, "out 'sysupgrade', 'factory-ubi' and 'safeloader' are for flash with erase blocks"},
+		{slices.ContainsFunc(i.Outputs, i.How.notFor), "how '" + string(i.How) + "' makes no such out"},
 		{slices.Contains(i.Outputs, "safeloader") && !r.safeLoaderFits(p), "out 'safeloader' needs a config safeloader with the partition 'firmware' where the image goes"},
 		{i.Load == 0 && slices.Contains([]How{Builtin, FIT, Multi}, i.How), "load is missing"},
 		{i.How == FIT && (i.RamdiskLoad == 0 || i.FDTLoad == 0 || i.Config == ""), "a FIT needs ramdisk_load, fdt_load and config"},
@@ -131,6 +133,23 @@ func (r *boardReader) checkImage() {
 			r.fault(line, "config image: %s", c.what)
 		}
 	}
+}
+
+// inBlocks reports whether an output is padded to erase blocks.
+func inBlocks(out string) bool {
+	return slices.Contains([]string{"sysupgrade", "factory-ubi", "safeloader"}, out)
+}
+
+// notFor reports whether an output is made in another way only: files side by
+// side are no image, nor is an image files.
+func (h How) notFor(out string) bool {
+	switch h {
+	case Files:
+		return out != "files"
+	case Side:
+		return out != "qemu" && out != "itb"
+	}
+	return out == "files" || out == "qemu"
 }
 
 func (r *boardReader) safeLoaderFits(image Partition) bool {

@@ -163,6 +163,9 @@ func TestBoardSlips(t *testing.T) {
 		{"VLAN without the CPU", "'0 6t'", "'0'", "no switch_vlan with a tagged port is for 'eth0.2'"},
 		{"port in both VLANs", "'0 6t'", "'1 6t'", "port 1 is in two VLANs without a tag"},
 		{"no such switch", "option device 'switch0'\n\toption vlan '2'", "option device 'switch1'\n\toption vlan '2'", "no switch is called 'switch1'"},
+		{"no erase blocks", "option kind 'nor'\n\toption size '16M'\n\toption erase '64k'", "option kind 'emmc'\n\toption size '16M'", "are for flash with erase blocks"},
+		{"files that are an image", "how 'builtin'  ", "how 'files'", "how 'files' makes no such out"},
+		{"an image that is files", "list out 'sysupgrade'", "list out 'files'", "how 'builtin' makes no such out"},
 		{"no load address", "option load '0x80000000'\n", "\n", "load is missing"},
 		{"emulated, but how", "config recovery", "config qemu\n\toption system 'mips'\n\nconfig recovery", "system, machine and nic are needed"},
 	} {

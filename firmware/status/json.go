@@ -2,6 +2,7 @@ package status
 
 import (
 	"encoding/json"
+	"math"
 	"net/netip"
 	"time"
 )
@@ -26,21 +27,21 @@ type (
 		Free     int64 `json:"free_bytes"`     // before the machine runs out of it
 	}
 	lanJSON struct {
-		Name         string       `json:"name"`
-		Device       string       `json:"device"`     // "": behind relay agents
-		Via          *string      `json:"via"`        // the network by which those reach us
-		Address      *string      `json:"address"`    // with the length of the prefix
-		MovedFrom    *string      `json:"moved_from"` // where it is configured to be; null: where it is
-		First        *string      `json:"first"`
-		Last         *string      `json:"last"`
-		PoolSize     int          `json:"pool_size"`
-		PoolUsed     int          `json:"pool_used"`
-		PoolTight    bool         `json:"pool_tight"` // passing devices get short leases
-		Trouble      *string      `json:"trouble"`
-		LostMessages uint64       `json:"lost_messages"`
-		Refused      uint64       `json:"refused_messages"` // of a flood
-		Leases       []leaseJSON  `json:"leases"`
-		Devices      []deviceJSON `json:"devices"` // the one heard last first
+		Name            string       `json:"name"`
+		Device          string       `json:"device"`     // "": behind relay agents
+		Via             *string      `json:"via"`        // the network by which those reach us
+		Address         *string      `json:"address"`    // with the length of the prefix
+		MovedFrom       *string      `json:"moved_from"` // where it is configured to be; null: where it is
+		First           *string      `json:"first"`
+		Last            *string      `json:"last"`
+		PoolSize        int          `json:"pool_size"`
+		PoolUsed        int          `json:"pool_used"`
+		PoolTight       bool         `json:"pool_tight"` // passing devices get short leases
+		Trouble         *string      `json:"trouble"`
+		LostMessages    uint64       `json:"lost_messages"`
+		RefusedMessages uint64       `json:"refused_messages"` // of a flood
+		Leases          []leaseJSON  `json:"leases"`
+		Devices         []deviceJSON `json:"devices"` // the one heard last first
 	}
 	leaseJSON struct {
 		Address         *string `json:"address"`
@@ -105,6 +106,7 @@ type (
 		BurstBytes      int64    `json:"burst_bytes"`
 		BytesPerDay     int64    `json:"bytes_per_day"`
 		LentLeases      int      `json:"lent_leases"`
+		PaceYears       *float64 `json:"pace_years"` // that the flash lasts so; null: too early to say
 	}
 	eventJSON struct {
 		AgoSeconds int64  `json:"ago_seconds"`
@@ -151,7 +153,7 @@ func newLANJSON(l LAN, now time.Time) lanJSON {
 	return lanJSON{
 		Name: l.Name, Device: l.Device, Via: orNull(l.Via), Address: text(l.Addr), MovedFrom: text(l.MovedFrom), First: text(l.First), Last: text(l.Last),
 		PoolSize: l.Size, PoolUsed: l.Used, PoolTight: l.Tight,
-		Trouble: orNull(l.Trouble), LostMessages: l.Lost, Refused: l.Refused,
+		Trouble: orNull(l.Trouble), LostMessages: l.Lost, RefusedMessages: l.Refused,
 		Leases: list(l.Leases, func(e Lease) leaseJSON {
 			return leaseJSON{text(e.Addr), orNull(e.HW), orNull(e.Name), e.stateAt(now), left(e.Until, now), e.Heard}
 		}),
@@ -183,8 +185,16 @@ func newRingJSON(g Ring) ringJSON {
 		Records: g.Records, LiveBytes: g.Live, CapacityBytes: g.Capacity, SegmentBytes: g.Segment,
 		ProgrammedBytes: g.Programmed, Erases: list(g.Erases, func(n uint32) uint32 { return n }),
 		DamagedRecords: g.Damaged, BadSegments: g.Bad, Cycles: g.Cycles, Years: g.Years,
-		CreditBytes: g.Credit, BurstBytes: g.Burst, BytesPerDay: g.PerDay, LentLeases: g.Lent,
+		CreditBytes: g.Credit, BurstBytes: g.Burst, BytesPerDay: g.PerDay, LentLeases: g.Lent, PaceYears: pace(g.Pace),
 	}
+}
+
+// pace is null where there is none, nor a number for it in JSON.
+func pace(years float64) *float64 {
+	if !(years > 0) || math.IsInf(years, 0) {
+		return nil
+	}
+	return &years
 }
 
 // list converts a slice to one that is never null.

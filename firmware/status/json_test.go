@@ -2,6 +2,7 @@ package status
 
 import (
 	"encoding/json"
+	"math"
 	"reflect"
 	"testing"
 )
@@ -70,10 +71,16 @@ func TestJSONSaysWhatThePageSays(t *testing.T) {
 		{"203.0.113.7/24", []any{"wan", "address"}},
 		{45.0, []any{"wan", "renew_seconds"}},
 		{13.0, []any{"ring", "erases", 1}},
+		{412.5, []any{"ring", "pace_years"}},
 		{7200.0, []any{"events", 0, "ago_seconds"}},
 	} {
 		if v := at(t, got, tc.path...); !reflect.DeepEqual(v, tc.want) {
 			t.Errorf("%v is %v; want %v", tc.path, v, tc.want)
+		}
+	}
+	for _, years := range []float64{0, math.NaN(), math.Inf(1)} {
+		if v := at(t, readBack(t, &Report{Ring: Ring{Pace: years}}), "ring", "pace_years"); v != nil {
+			t.Errorf("a pace of %v years is %v; want null", years, v)
 		}
 	}
 	if v := at(t, readBack(t, &Report{}), "wan"); v != nil {
