@@ -67,17 +67,22 @@ func runVerify(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 		fmt.Fprintf(stdout, "%s: good, by its own checksums\n", path)
 		return nil
 	}
-	text, err := os.ReadFile(*key)
+	if err := verifySignature(b, *key); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	fmt.Fprintf(stdout, "%s: good, and signed with %s\n", path, *key)
+	return nil
+}
+
+// verifySignature finds out whether an image is signed with the key in a file.
+func verifySignature(b []byte, key string) error {
+	text, err := os.ReadFile(key)
 	if err != nil {
 		return err
 	}
 	k, err := image.ParsePublicKey(text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", *key, err)
+		return fmt.Errorf("%s: %w", key, err)
 	}
-	if err := k.VerifyImage(b); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	fmt.Fprintf(stdout, "%s: good, and signed with %s\n", path, *key)
-	return nil
+	return k.VerifyImage(b)
 }

@@ -196,30 +196,35 @@ func (p *page) wan(w WAN) {
 	}
 	p.field("Port", port)
 	if w.Addr.IsValid() {
-		p.field("Address", w.Addr.String())
-		p.field("Gateway", orNone(w.Gateway))
-		p.known("Routes", ways(w.Routes))
-		if w.MTU != 0 {
-			p.field("MTU", fmt.Sprint(w.MTU))
-		}
-		p.field("Name servers", join(w.DNS))
-		p.known("Domain", w.Domain)
-		p.known("Searched", strings.Join(w.Search, ", "))
-		if len(w.NTP) > 0 {
-			p.field("Time servers", join(w.NTP))
-		}
-		if w.Server.IsValid() {
-			p.field("Granted by", w.Server.String())
-		} else {
-			p.field("Granted by", "nobody: no server answers")
-		}
-		p.field("Renews", p.in(w.Renew))
-		p.field("Ends", p.in(w.Expires))
+		p.granted(w)
 	}
 	for _, e := range w.Refused {
 		p.field("Not used", fmt.Sprintf("%s, %s ago", e.Text, p.since(e.At)))
 	}
 	p.raw("</dl>\n")
+}
+
+// granted shows what the provider's lease says.
+func (p *page) granted(w WAN) {
+	p.field("Address", w.Addr.String())
+	p.field("Gateway", orNone(w.Gateway))
+	p.known("Routes", ways(w.Routes))
+	if w.MTU != 0 {
+		p.field("MTU", fmt.Sprint(w.MTU))
+	}
+	p.field("Name servers", join(w.DNS))
+	p.known("Domain", w.Domain)
+	p.known("Searched", strings.Join(w.Search, ", "))
+	if len(w.NTP) > 0 {
+		p.field("Time servers", join(w.NTP))
+	}
+	server := "nobody: no server answers"
+	if w.Server.IsValid() {
+		server = w.Server.String()
+	}
+	p.field("Granted by", server)
+	p.field("Renews", p.in(w.Renew))
+	p.field("Ends", p.in(w.Expires))
 }
 
 func (p *page) lan(l LAN) {

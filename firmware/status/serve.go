@@ -46,18 +46,26 @@ func Serve(ctx context.Context, l net.Listener, report func() *Report) error {
 		}
 		pending.Go(func() {
 			defer func() { <-slots }()
-			done := context.AfterFunc(ctx, func() { conn.Close() })
-			defer done()
-			defer conn.Close()
-			defer func() {
-				if p := recover(); p != nil {
-					crashed <- fmt.Sprintf("%v\n%s", p, debug.Stack())
-					l.Close()
-				}
-			}()
-			answer(conn, report)
+			if crash := contain(ctx, conn, report); crash != "" {
+				crashed <- crash
+				l.Close()
+			}
 		})
 	}
+}
+
+// contain has a request answered, and returns what panicked meanwhile.
+func contain(ctx context.Context, conn net.Conn, report func() *Report) (crash string) {
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	defer conn.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			crash = fmt.Sprintf("%v\n%s", p, debug.Stack())
+		}
+	}()
+	answer(conn, report)
+	return ""
 }
 
 // answer reads one request and answers it.
