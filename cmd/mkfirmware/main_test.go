@@ -466,8 +466,10 @@ func TestPackSwapsTheRamdiskAndKeepsTheModules(t *testing.T) {
 	w.put("recovery.itb", w.recovery("openwrt,one", 0x44000000, "arm64", packXZ(t, theirs)))
 	pack := "pack -board openwrt_one -kernel @recovery.itb -init slim -leasehold @leasehold-arm64 -o @image.itb"
 	out := w.works(pack)
-	if !strings.Contains(out, "initramfs, of which") {
-		t.Errorf("pack does not say what is in the initramfs:\n%s", out)
+	for _, want := range []string{"initramfs, of which", "the initramfs is packed by "} {
+		if !strings.Contains(out, want) {
+			t.Errorf("pack does not say %q:\n%s", want, out)
+		}
 	}
 	w.works("verify @image.itb")
 	f, _, err := image.ParseFIT(w.get("image.itb"))

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"debug/elf"
 	"encoding/binary"
 	"errors"
@@ -216,10 +215,11 @@ func (j *job) ramdisk() error {
 	}
 	j.packed = j.root
 	if j.board.Image.Ramdisk == "xz" {
-		p, err := image.CompressXZ(context.Background(), j.root)
+		p, err := image.CompressXZ(j.root)
 		if err != nil {
 			return err
 		}
+		fmt.Fprintf(j.stdout, "the initramfs is packed by %s\n", p.By)
 		j.packed = p.Data
 	}
 	return nil

@@ -4,7 +4,7 @@
 // It runs on the build host. It knows formats, not boards: sizes, addresses and
 // names are given by the caller. Every writer is a function of its arguments:
 // no clock is read and no map is walked, so the same arguments give the same
-// octets. A compressor is one of the arguments; see Packed.
+// octets. What is packed they are given packed; see Packed.
 //
 // # Formats
 //

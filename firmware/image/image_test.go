@@ -3,7 +3,6 @@ package image
 import (
 	"bytes"
 	"compress/gzip"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -156,7 +155,7 @@ func TestLargeDictionaryIsNotAllocated(t *testing.T) {
 
 func TestCompress(t *testing.T) {
 	text := bytes.Repeat([]byte("An address that was acknowledged is never lost. "), 5000)
-	host := must[Packed](t)(CompressXZ(context.Background(), text))
+	host := must[Packed](t)(CompressXZ(text))
 	ours := must[Packed](t)(goXZ(text))
 	for _, p := range []Packed{host, ours} {
 		l := Inspect(p.Data)
@@ -164,7 +163,7 @@ func TestCompress(t *testing.T) {
 			t.Errorf("xz by %s: %v", p.By, l)
 		}
 	}
-	if again := must[Packed](t)(CompressXZ(context.Background(), text)); !bytes.Equal(again.Data, host.Data) {
+	if again := must[Packed](t)(CompressXZ(text)); !bytes.Equal(again.Data, host.Data) {
 		t.Errorf("%s gives other octets the second time", host.By)
 	}
 	for want, params := range map[string]LZMA{"lc1 lp2 pb2": OpenWrtLZMA, "lc3 lp0 pb2": PlainLZMA} {

@@ -2,7 +2,6 @@ package image
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -27,17 +26,17 @@ type Packed struct {
 // CompressXZ packs an initramfs for the kernel: xz with a dictionary of 1 MiB
 // and a CRC-32, which are all that it can read on a small router. It runs the
 // xz of the host if there is one, since the encoder in Go leaves some 20 % more.
-func CompressXZ(ctx context.Context, data []byte) (Packed, error) {
+func CompressXZ(data []byte) (Packed, error) {
 	path, err := exec.LookPath("xz")
 	if err != nil {
 		return goXZ(data)
 	}
-	version, err := exec.CommandContext(ctx, path, "--version").Output()
+	version, err := exec.Command(path, "--version").Output()
 	if err != nil {
 		return Packed{}, fmt.Errorf("%s --version: %w", path, err)
 	}
 	by, _, _ := strings.Cut(string(version), "\n")
-	cmd := exec.CommandContext(ctx, path, "--format=xz", "--check=crc32", "--threads=1", "--lzma2=preset=9e,dict=1MiB", "--stdout")
+	cmd := exec.Command(path, "--format=xz", "--check=crc32", "--threads=1", "--lzma2=preset=9e,dict=1MiB", "--stdout")
 	cmd.Env = []string{} // XZ_OPT and XZ_DEFAULTS would change the octets
 	cmd.Stdin = bytes.NewReader(data)
 	out, err := cmd.Output()
