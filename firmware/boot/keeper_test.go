@@ -117,6 +117,19 @@ func newKeeperBench(t *testing.T, says string, heeds ...unix.Signal) *keeperBenc
 	return k
 }
 
+const shellPID = 77
+
+// newShellBench returns one whose image has a shell, and what is typed to open it.
+func newShellBench(t *testing.T, says string, heeds ...unix.Signal) (*keeperBench, *io.PipeWriter) {
+	k := newKeeperBench(t, says, heeds...)
+	keys, typed := io.Pipe()
+	k.keys = keys
+	k.write("bin/sh", "")
+	k.startShell = func(path string) (int, error) { return shellPID, k.does("shell %s", path) }
+	k.regain = func() { k.does("regain") }
+	return k, typed
+}
+
 func (k *keeperBench) begin() {
 	cfg := config.Default()
 	cfg.Ring.Path = filepath.Join(k.root, "ring")
@@ -166,8 +179,8 @@ func (k *keeperBench) dies(status unix.WaitStatus) {
 }
 
 // leaves has the shell end.
-func (k *keeperBench) leaves(shell int) {
-	k.pids <- shell
+func (k *keeperBench) leaves() {
+	k.pids <- shellPID
 	k.keeper.signals <- unix.SIGCHLD
 	synctest.Wait()
 }
@@ -270,14 +283,8 @@ func TestCtrlAltDel(t *testing.T) {
 // that says is in dmesg meanwhile, and Ctrl-C ends nothing.
 func TestEnterOpensAShell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, typed := io.Pipe()
-		k := newKeeperBench(t, "", unix.SIGTERM)
-		k.write("bin/sh", "")
+		k, typed := newShellBench(t, "", unix.SIGTERM)
 		k.write("dev/kmsg", "")
-		k.keys = keys
-		const shellPID = 77
-		k.startShell = func(path string) (int, error) { return shellPID, k.does("shell %s", path) }
-		k.regain = func() { k.does("regain") }
 		k.begin()
 		k.keeper.signals <- unix.SIGINT
 		k.goesOn(t)
@@ -288,12 +295,12 @@ func TestEnterOpensAShell(t *testing.T) {
 		if got, _ := k.read(kmsgNode); string(got) != "<6>leasehold: up=2s msg=during\n" {
 			t.Errorf("dmesg has %q", got)
 		}
-		k.leaves(shellPID)
+		k.leaves()
 		k.goesOn(t)
 		k.keeper.console.Write([]byte("up=3s msg=after\n"))
 		io.WriteString(typed, "\n") // and once more
 		k.goesOn(t)
-		k.leaves(shellPID)
+		k.leaves()
 		k.goesOn(t)
 		typed.CloseWithError(os.ErrClosed)
 		k.finish()
@@ -311,12 +318,8 @@ func TestEnterOpensAShell(t *testing.T) {
 // TestShellThatDoesNotStart: the console comes back.
 func TestShellThatDoesNotStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, typed := io.Pipe()
-		k := newKeeperBench(t, "", unix.SIGTERM)
-		k.write("bin/sh", "")
-		k.keys = keys
+		k, typed := newShellBench(t, "", unix.SIGTERM)
 		k.startShell = func(string) (int, error) { return 0, unix.ENOEXEC }
-		k.regain = func() {}
 		k.begin()
 		for range 2 {
 			io.WriteString(typed, "\n")
@@ -557,13 +560,7 @@ func TestKernelPanicFromPstore(t *testing.T) {
 // TestRouterDiesBesideAShell: who has it open is not thrown out.
 func TestRouterDiesBesideAShell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, typed := io.Pipe()
-		k := newKeeperBench(t, "panic: boom\n")
-		k.write("bin/sh", "")
-		k.keys = keys
-		const shellPID = 77
-		k.startShell = func(string) (int, error) { return shellPID, nil }
-		k.regain = func() {}
+		k, typed := newShellBench(t, "panic: boom\n")
 		k.begin()
 		io.WriteString(typed, "\n")
 		k.goesOn(t)
@@ -573,7 +570,7 @@ func TestRouterDiesBesideAShell(t *testing.T) {
 		if h := k.beast.longestHunger(); h > bite/4 {
 			t.Errorf("the watchdog was not fed for %v", h)
 		}
-		k.leaves(shellPID)
+		k.leaves()
 		k.rebooted(t, "the router ended with status 2: panic: boom")
 		typed.CloseWithError(os.ErrClosed)
 	})
@@ -583,13 +580,7 @@ func TestRouterDiesBesideAShell(t *testing.T) {
 // to look around before it is gone. It begins anew once he has done so.
 func TestEnterStopsTheCountdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, typed := io.Pipe()
-		k := newKeeperBench(t, "panic: boom\n")
-		k.write("bin/sh", "")
-		k.keys = keys
-		const shellPID = 77
-		k.startShell = func(string) (int, error) { return shellPID, nil }
-		k.regain = func() {}
+		k, typed := newShellBench(t, "panic: boom\n")
 		k.begin()
 		k.dies(unix.WaitStatus(2 << 8))
 		for range 2 {
@@ -603,7 +594,7 @@ func TestEnterStopsTheCountdown(t *testing.T) {
 			if !strings.HasSuffix(k.shown.String(), "The router has ended. Ctrl-D ends the shell, and the machine is rebooted.\n") {
 				t.Errorf("the shell begins with\n%s", k.shown)
 			}
-			k.leaves(shellPID)
+			k.leaves()
 		}
 		k.rebooted(t, "the router ended with status 2: panic: boom")
 		if n := strings.Count(k.said.String(), `msg="the router has ended; the machine is rebooted" in=10s`); n != 3 {
