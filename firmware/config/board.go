@@ -43,7 +43,8 @@ import (
 //		option ramdisk 'none'             # xz, if the kernel unpacks that
 //		option limit '15808k'             # what the boot loader reads, and no more
 //		option max_unpacked '12M'         # what it unpacks
-//		list out 'sysupgrade'
+//		list out 'sysupgrade'             # sysupgrade-tar, itb, uimage, factory-ubi or
+//		                                  # safeloader; files or qemu where how is that
 //
 //	config kernel
 //		list module 'mv88e6xxx'           # loaded at boot, after what it depends on
