@@ -289,6 +289,8 @@ func TestEnterOpensAShell(t *testing.T) {
 		k.keeper.signals <- unix.SIGINT
 		k.goesOn(t)
 		k.keeper.console.Write([]byte("up=1s msg=before\n"))
+		io.WriteString(typed, "\xff\x00noise\n") // of a line that is open
+		k.goesOn(t)
 		io.WriteString(typed, "\n")
 		k.goesOn(t)
 		k.keeper.console.Write([]byte("up=2s msg=during\n"))

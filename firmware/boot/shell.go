@@ -57,21 +57,23 @@ func (s system) hasShell() bool {
 	return err == nil && !s.first
 }
 
-// awaitEnter asks for the shell at each line that is typed, and reads no more
-// before the shell has ended. A terminal hands on one line at a time, so nothing
-// is lost that is typed for the shell.
+// awaitEnter asks for the shell at each empty line that is typed, and reads no
+// more before the shell has ended. A terminal hands on one line at a time, so
+// nothing is lost that is typed for the shell. What a serial port receives that
+// nothing is plugged into is noise: a shell that it opened would keep a dead router
+// from its reboot.
 func (k *keeper) awaitEnter(keys io.Reader) {
 	var line [256]byte
 	for {
-		switch _, err := keys.Read(line[:]); err {
-		case nil:
-			k.enter <- struct{}{}
-			<-k.shellOver
-		case io.EOF: // Ctrl-D
+		switch n, err := keys.Read(line[:]); {
+		case err == io.EOF: // Ctrl-D
 			time.Sleep(time.Second)
-		default:
+		case err != nil:
 			k.log.Error("the console cannot be read: no shell", "err", err)
 			return
+		case string(line[:n]) == "\n":
+			k.enter <- struct{}{}
+			<-k.shellOver
 		}
 	}
 }
