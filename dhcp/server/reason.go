@@ -28,6 +28,7 @@ const (
 	KeptForRegulars
 	IgnoredHost
 	NoIdentity
+	Oversized
 	NoAddress
 	NotHeld
 	NotARequest
@@ -61,6 +62,7 @@ var texts = [...]string{
 	KeptForRegulars:    "pool full: the last addresses are kept for devices seen before",
 	IgnoredHost:        "client is configured to be ignored",
 	NoIdentity:         "message names no client",
+	Oversized:          "message has options so long that no answer could have them",
 	NoAddress:          "message names no address",
 	NotHeld:            "client does not hold this address",
 	NotARequest:        "not a message for a server",

@@ -57,6 +57,18 @@ var echoed = []dhcpv4.OptionCode{
 	dhcpv4.OptionClientIdentifier, dhcpv4.OptionSubnetSelection, dhcpv4.OptionRelayAgentInformation,
 }
 
+// oversized reports whether what is to be sent back, pieced together from several
+// options (RFC 3396), is so long that there might be no frame for the answer.
+func oversized(m *dhcpv4.DHCPv4) bool {
+	n := 0
+	for _, c := range echoed {
+		n += len(m.Options[c.Code()])
+	}
+	return n > mostEchoed
+}
+
+const mostEchoed = 1000 // octets; a frame holds 1500
+
 // self is our own address, as clients reach us.
 func (s *Server) self() netip.Addr {
 	if s.cfg.Carrier.IsValid() {

@@ -191,3 +191,17 @@ func TestEachClientHasItsOwnRelayAgentAsRouter(t *testing.T) {
 	h.hears(rebooting(1, "10.9.0.146", via("10.9.0.2"))).acks("10.9.0.146", Rebooted).has(3, 10, 9, 0, 2) // it has moved
 	h.hears(renewing(1, "10.9.0.146")).acks("10.9.0.146", Renewed).has(3, 10, 9, 0, 2)
 }
+
+// An identifier and an agent's information that were pieced together from many
+// options could make an answer that no frame holds.
+func TestEchoesFitIntoAFrame(t *testing.T) {
+	h := behind(t)
+	half := make([]byte, mostEchoed/2)
+	d := h.hears(discover(1, wants("10.9.0.146"), via("10.9.0.1"), option(61, half...), option(82, half...))).offers("10.9.0.146")
+	if n := len(dhcp.Encode(d.Reply.Msg, d.Reply.Asked, d.Reply.Limit)); n > linkMTU-28 {
+		t.Errorf("an answer of %d octets", n)
+	}
+	for _, code := range []uint8{61, 82, 118} {
+		h.hears(discover(1, via("10.9.0.1"), option(code, make([]byte, mostEchoed+1)...))).silent(Oversized)
+	}
+}

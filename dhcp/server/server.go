@@ -274,6 +274,8 @@ func (s *Server) decide(now time.Time, q query) Decision {
 		return Decision{Why: NotForUs, Addr: q.To.Addr()}
 	case q.id == "":
 		return Decision{Why: NoIdentity}
+	case oversized(q.Msg):
+		return Decision{Why: Oversized}
 	case q.host != nil && q.host.Ignore:
 		return Decision{Why: IgnoredHost}
 	case link.IsValid() && !s.cfg.Addr.Contains(link):

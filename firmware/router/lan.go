@@ -641,7 +641,8 @@ func (l *lan) keep(now time.Time, entries []ring.Entry) error {
 func level(why server.Reason) slog.Level {
 	switch why {
 	case server.Offer, server.Renewed, server.Informed, server.Probing, server.ChoseAnotherServer, server.Unknown,
-		server.NotARequest, server.NotForUs, server.OtherRelay, server.AgentUnknown, server.IgnoredHost, server.NoIdentity, server.NoAddress:
+		server.NotARequest, server.NotForUs, server.OtherRelay, server.AgentUnknown, server.IgnoredHost, server.NoIdentity, server.Oversized,
+		server.NoAddress:
 		return slog.LevelDebug
 	}
 	return slog.LevelInfo
