@@ -299,3 +299,30 @@ func TestOwnersAddressOnThePort(t *testing.T) {
 	check(t, err)
 	still("without the router", 1)
 }
+
+// TestPortThatOthersTouch: what another program takes from the port is back in a
+// few seconds, and the lease is not asked for again.
+func TestPortThatOthersTouch(t *testing.T) {
+	t.Parallel()
+	s := newStreet(t, "")
+	isp := s.provider("1h")
+	s.on()
+	granted := s.says(s.proc, 0, `msg=bound side=wan addr=(\S+)`)[1]
+	heard := isp.mark()
+	for _, touch := range []string{
+		"addr flush dev wan", "route flush dev wan", "route replace default via 192.168.1.9 dev br-lan",
+	} {
+		check(t, ip(s.router, touch))
+		began := time.Now()
+		s.eventually("what ip "+touch+" took", func() bool {
+			return s.uplink() == granted && slices.Equal(s.routes("wan"), []string{"203.0.113.0/24", "default via " + ispAddr})
+		})
+		t.Logf("after ip %s it took %v", touch, time.Since(began).Round(100*time.Millisecond))
+	}
+	if said := strings.Count(s.proc.String(), "another program has taken"); said != 1 {
+		t.Errorf("it was logged %d times; want once", said)
+	}
+	if said := isp.since(heard); len(said) > 0 {
+		t.Errorf("meanwhile the provider heard\n%s", strings.Join(said, "\n"))
+	}
+}

@@ -223,29 +223,17 @@ func (p port) route(u Uplink, r Route) rtnetlink.RouteMessage {
 // setRoutes removes what is not wanted, then adds what is missing: the kernel
 // takes a request to remove a route without an MTU for any to that network.
 func (p port) setRoutes(want []rtnetlink.RouteMessage) error {
-	list, err := p.conn.Route.List()
+	stale, missing, err := p.compare(want)
 	if err != nil {
 		return err
 	}
-	missing := map[routeKey]bool{}
-	for _, m := range want {
-		missing[keyOf(m)] = true
-	}
 	var errs []error
-	for _, m := range list {
-		if !p.set(m) {
-			continue
-		}
-		if key := keyOf(m); missing[key] {
-			delete(missing, key)
-		} else if err := p.conn.Route.Delete(&m); err != nil && !errors.Is(err, unix.ESRCH) {
-			errs = append(errs, fmt.Errorf("remove %v: %w", key, err))
+	for _, m := range stale {
+		if err := p.conn.Route.Delete(&m); err != nil && !errors.Is(err, unix.ESRCH) {
+			errs = append(errs, fmt.Errorf("remove %v: %w", keyOf(m), err))
 		}
 	}
-	for _, m := range want {
-		if !missing[keyOf(m)] {
-			continue
-		}
+	for _, m := range missing {
 		// Ours stands before those of other ports, and leaves them alone.
 		_, err := p.conn.Execute(&m, unix.RTM_NEWROUTE, netlink.Request|netlink.Create|netlink.Acknowledge)
 		if err != nil {
@@ -253,6 +241,34 @@ func (p port) setRoutes(want []rtnetlink.RouteMessage) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// compare looks which of our routes are there and not wanted, and the reverse.
+func (p port) compare(want []rtnetlink.RouteMessage) (stale, missing []rtnetlink.RouteMessage, err error) {
+	list, err := p.conn.Route.List()
+	if err != nil {
+		return nil, nil, err
+	}
+	there, wanted := map[routeKey]bool{}, map[routeKey]bool{}
+	for _, m := range want {
+		wanted[keyOf(m)] = true
+	}
+	for _, m := range list {
+		if !p.set(m) {
+			continue
+		}
+		if key := keyOf(m); wanted[key] && !there[key] {
+			there[key] = true
+		} else {
+			stale = append(stale, m)
+		}
+	}
+	for _, m := range want {
+		if !there[keyOf(m)] {
+			missing = append(missing, m)
+		}
+	}
+	return stale, missing, nil
 }
 
 // set reports whether a route of this port is one that we set.

@@ -54,8 +54,10 @@ type house struct {
 	breaks    map[string]func()                   // called by the platform function of that name; may panic
 	isp       func(dhcp.Datagram) []dhcp.Datagram // answers what the WAN port sends
 
-	routesErr   error // of setUplink
-	scriptHangs bool  // until it is killed
+	lose        func() // tells the WAN side that something was taken from its port
+	taken       bool   // something was, and was not put back
+	routesErr   error  // of setUplink
+	scriptHangs bool   // until it is killed
 
 	reload chan struct{}
 	stop   context.CancelFunc
@@ -342,12 +344,19 @@ func (h *house) platform() platform {
 		setUplink: func(device string, u link.Uplink) error {
 			h.breakable("setUplink")
 			h.did("%s", uplinkText(device, u))
+			h.take(false)
 			return cmp.Or(h.find(device), h.routesErr)
 		},
 		clearUplink: func(device string) error {
 			h.did("%s is down", device)
 			return nil
 		},
+		hasUplink: func(_ string, u link.Uplink) (bool, error) {
+			h.mu.Lock()
+			defer h.mu.Unlock()
+			return !h.taken && (h.routesErr == nil || len(u.Routes) == 0), nil
+		},
+		watchUplink:  h.watchUplink,
 		watchCarrier: h.watchCarrier,
 		memory:       func() status.Memory { return status.Memory{Resident: 5_000_000, Free: 30_000_000} },
 		runScript:    h.runScript,
@@ -401,6 +410,31 @@ func (h *house) watchCarrier(ctx context.Context, _ string, changed func(link.Ca
 	h.carrier = nil
 	h.mu.Unlock()
 	return ctx.Err()
+}
+
+func (h *house) watchUplink(ctx context.Context, _ string, lost func()) error {
+	h.breakable("watchUplink")
+	h.mu.Lock()
+	h.lose = lost
+	h.mu.Unlock()
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// take has another program take something from the WAN port, or put it back.
+func (h *house) take(taken bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.taken = taken
+}
+
+// touched tells the WAN side that something was taken from its port.
+func (h *house) touched() {
+	h.mu.Lock()
+	lose := h.lose
+	h.mu.Unlock()
+	lose()
+	synctest.Wait()
 }
 
 func (h *house) guard(ctx context.Context, _ string, a netip.Addr, claimed func(dhcp.HWAddr)) error {

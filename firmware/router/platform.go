@@ -57,6 +57,8 @@ type platform struct {
 	removeAddr    func(ifname string, a netip.Prefix) error
 	setUplink     func(ifname string, u link.Uplink) error
 	clearUplink   func(ifname string) error
+	hasUplink     func(ifname string, u link.Uplink) (bool, error)
+	watchUplink   func(ctx context.Context, ifname string, lost func()) error
 	watchCarrier  func(ctx context.Context, ifname string, changed func(link.Carrier)) error
 	memory        func() status.Memory
 	runScript     func(ctx context.Context, path, what string, env []string) (said string, err error)
@@ -82,6 +84,8 @@ var linux = platform{
 	removeAddr:    link.RemoveAddr,
 	setUplink:     link.SetUplink,
 	clearUplink:   link.ClearUplink,
+	hasUplink:     link.HasUplink,
+	watchUplink:   link.WatchUplink,
 	watchCarrier:  link.WatchCarrier,
 	memory:        readMemory,
 	runScript:     runScript,

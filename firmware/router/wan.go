@@ -55,6 +55,8 @@ type wan struct {
 	unanswered int
 	// verdicts is told what we make of a lease.
 	verdicts func(verdict)
+	partial  bool // the kernel does not take all routes of the lease
+	mending  mending
 	cable    link.Carrier // as the kernel says
 	up       bool         // whether it is in, as far as we know
 }
@@ -141,8 +143,14 @@ func (w *wan) loop(ctx context.Context) error {
 	go supervise(ctx, w.log, task{name: "carrier watch", run: func(ctx context.Context) error {
 		return w.os.watchCarrier(ctx, w.cfg.Device, carrier.put)
 	}})
+	lost := newMailbox[struct{}]()
+	go supervise(ctx, w.log, task{name: "uplink watch", run: func(ctx context.Context) error {
+		return w.os.watchUplink(ctx, w.cfg.Device, func() { lost.put(struct{}{}) })
+	}})
 	wake := time.NewTimer(0)
 	defer wake.Stop()
+	w.mending.start()
+	defer w.mending.look.Stop()
 	beat := time.NewTicker(beatEvery)
 	defer beat.Stop()
 	w.cable, w.up = link.Carrier{}, true
@@ -185,6 +193,12 @@ func (w *wan) loop(ctx context.Context) error {
 			}
 		case now := <-carrier:
 			step = w.carrier(now, step)
+		case <-lost:
+			w.mending.soon(time.Now())
+		case <-w.mending.look.C:
+			if err := w.mend(time.Now()); err != nil {
+				return err
+			}
 		case <-wake.C:
 			step = w.machine.Tick(time.Now())
 		case <-beat.C:
@@ -374,7 +388,7 @@ func (w *wan) install(l client.Lease) error {
 		return nil
 	}
 	err := w.os.setUplink(w.cfg.Device, w.uplink(l))
-	if err != nil && !errors.Is(err, link.ErrRoutes) {
+	if w.partial = errors.Is(err, link.ErrRoutes); err != nil && !w.partial {
 		return err
 	}
 	w.check(err)
