@@ -177,7 +177,10 @@ func TestRescueShell(t *testing.T) {
 	b.types("ip a", "inet "+routerIP+"/24")
 	b.types("echo $((6*7))", `(^|\$ )42\s*$`)
 	b.types("ping -c 1 "+routerIP, "64 bytes from "+routerIP)
-	b.types("dmesg", `leasehold: .*side=wan`)
+	router := b.types("ps", `^ *(\d+) .*leasehold`)[1]
+	check(t, b.enter("kill -SIGHUP "+router))
+	check(t, b.enter("sleep 1"))
+	b.types("dmesg", "leasehold: .*reading the configuration again")
 	b.types("leasehold leases", "the ring holds")
 	check(t, b.enter("sleep 100"))
 	check(t, b.press(ctrlZ)) // does nothing
@@ -185,7 +188,6 @@ func TestRescueShell(t *testing.T) {
 	b.types("echo $((6*9))", `(^|\$ )54\s*$`)
 	b.leaves(enterHint)
 	b.types("", "shutdown -r reboots")
-	router := b.types("ps", `^ *(\d+) .*leasehold`)[1]
 	b.types("kill -SIGQUIT "+router, "the machine is rebooted once the shell is.*the router ended with status 2.*SIGQUIT")
 	const countdown = "the machine is rebooted.*in=10s.*the router ended with status 2.*SIGQUIT"
 	b.leaves(countdown)
