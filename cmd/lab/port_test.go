@@ -102,7 +102,7 @@ func TestPortIsSetDown(t *testing.T) {
 }
 
 // TestClonedMAC: the provider sees the address that is configured, in frames and
-// in messages.
+// in messages; and the port's own once it is configured no more.
 func TestClonedMAC(t *testing.T) {
 	t.Parallel()
 	s := newStreet(t, "config interface 'wan'\n\toption macaddr '"+clonedMAC+"'\n")
@@ -116,6 +116,9 @@ func TestClonedMAC(t *testing.T) {
 	if bad := s.packets("eth.src == 02:00:5e:00:01:01 && dhcp"); len(bad) > 0 {
 		t.Errorf("these came from the port's own address:\n%s", strings.Join(bad, "\n"))
 	}
-	_, err := s.proc.end(syscall.SIGTERM)
-	check(t, err)
+	check(t, s.configure(""))
+	mark, heard := s.proc.mark(), isp.mark()
+	s.proc.signal(syscall.SIGHUP)
+	s.says(s.proc, mark, `msg=bound side=wan`)
+	s.says(isp, heard, `DHCPACK\(eth0\) (\S+) 02:00:5e:00:01:01`)
 }

@@ -104,24 +104,66 @@ func MapPriority(ifname string, n, tag int) error {
 }
 
 // CloneMAC gives an interface another MAC address, and sets it down for that
-// where its driver asks for it. What is right already is not touched.
-func CloneMAC(ifname string, mac [6]byte) error {
+// where its driver asks for it. What is right already is not touched. It returns
+// the address that the interface had.
+func CloneMAC(ifname string, mac [6]byte) (had [6]byte, err error) {
 	p, err := open(ifname)
 	if err != nil {
-		return err
+		return had, err
 	}
 	defer p.close()
-	if string(p.ifi.HardwareAddr) == string(mac[:]) {
-		return nil
+	copy(had[:], p.ifi.HardwareAddr)
+	if had == mac {
+		return had, nil
 	}
 	err = p.setMAC(mac)
 	if errors.Is(err, unix.EBUSY) {
 		if err := p.setUp(false); err != nil {
-			return err
+			return had, err
 		}
 		err = errors.Join(p.setMAC(mac), p.up())
 	}
-	return err
+	return had, err
+}
+
+// PermanentMAC is the MAC address that the driver of an interface has found in it;
+// zero where there is none, or the kernel does not tell (before 5.6).
+func PermanentMAC(ifname string) (mac [6]byte, err error) {
+	ifi, err := findInterface(ifname)
+	if err != nil {
+		return mac, err
+	}
+	conn, err := netlink.Dial(unix.NETLINK_ROUTE, nil)
+	if err != nil {
+		return mac, fmt.Errorf("netlink: %w", err)
+	}
+	defer conn.Close()
+	request, err := (&rtnetlink.LinkMessage{Index: uint32(ifi.Index)}).MarshalBinary()
+	if err != nil {
+		return mac, err
+	}
+	answers, err := conn.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.RTM_GETLINK, Flags: netlink.Request},
+		Data:   request,
+	})
+	if err != nil {
+		return mac, fmt.Errorf("permanent MAC address of %s: %w", ifname, err)
+	}
+	for _, a := range answers {
+		if len(a.Data) < unix.SizeofIfInfomsg {
+			continue
+		}
+		attrs, err := netlink.NewAttributeDecoder(a.Data[unix.SizeofIfInfomsg:])
+		if err != nil {
+			return mac, err
+		}
+		for attrs.Next() {
+			if attrs.Type() == unix.IFLA_PERM_ADDRESS {
+				copy(mac[:], attrs.Bytes())
+			}
+		}
+	}
+	return mac, nil
 }
 
 func (p port) setMAC(mac [6]byte) error {

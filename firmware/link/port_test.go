@@ -50,16 +50,20 @@ func TestCloneMAC(t *testing.T) {
 		return
 	}
 	wired(t)
-	mac := [6]byte{2, 0, 0x5e, 0, 1, 9}
-	for range 2 {
-		if err := CloneMAC("wan", mac); err != nil {
-			t.Fatal(err)
+	own, mac := [6]byte{2, 0, 0x5e, 0, 1, 1}, [6]byte{2, 0, 0x5e, 0, 1, 9}
+	ip(t, "link set wan address 02:00:5e:00:01:01")
+	for _, want := range [][6]byte{own, mac} {
+		if had, err := CloneMAC("wan", mac); err != nil || had != want {
+			t.Fatalf("CloneMAC = %x, %v; want %x", had, err, want)
 		}
 		if got := string(ip(t, "link show dev wan")); !strings.Contains(got, "02:00:5e:00:01:09") || !strings.Contains(got, ",UP") {
 			t.Errorf("the port is %s", got)
 		}
 	}
-	if err := CloneMAC("wan", [6]byte{1}); err == nil {
+	if permanent, err := PermanentMAC("wan"); err != nil || permanent != [6]byte{} {
+		t.Errorf("PermanentMAC of a cable that is none = %x, %v; want zero", permanent, err)
+	}
+	if _, err := CloneMAC("wan", [6]byte{1}); err == nil {
 		t.Error("CloneMAC with the address of many = nil; want the kernel's error")
 	}
 }

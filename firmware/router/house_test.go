@@ -45,6 +45,7 @@ type house struct {
 	pages     map[netip.AddrPort]*lobby
 	inUse     map[netip.Addr]dhcp.HWAddr          // what a probe finds
 	announced []netip.Addr                        // by the WAN side, since the test last looked
+	macs      map[string][6]byte                  // that ports were given
 	guards    map[netip.Addr]func(by dhcp.HWAddr) // who listens for claims of what
 	carrier   func(link.Carrier)                  // tells the WAN side; nil: it does not listen
 	plug      link.Carrier                        // what it was told last
@@ -78,8 +79,8 @@ func build(t *testing.T) *house {
 		ports: map[string]*port{}, opened: map[string]int{}, missing: map[string]bool{},
 		born: map[string]int{}, birth: make(chan struct{}),
 		pages: map[netip.AddrPort]*lobby{}, inUse: map[netip.Addr]dhcp.HWAddr{},
-		guards: map[netip.Addr]func(dhcp.HWAddr){},
-		cfg:    config.Default(), breaks: map[string]func(){},
+		guards: map[netip.Addr]func(dhcp.HWAddr){}, macs: map[string][6]byte{},
+		cfg: config.Default(), breaks: map[string]func(){},
 	}
 	h.cfg.WAN.Enabled = false
 	h.cfg.LAN.Probe = false // but where that is tested
@@ -320,11 +321,20 @@ func (h *house) platform() platform {
 			h.did("%s has priority %d in tag %d", device, priority, tag)
 			return nil
 		},
-		cloneMAC: func(device string, mac [6]byte) error {
-			h.did("%s is %v", device, dhcp.HWAddr(mac))
-			return h.find(device)
+		cloneMAC: func(device string, mac [6]byte) ([6]byte, error) {
+			h.mu.Lock()
+			had, cloned := h.macs[device]
+			if h.macs[device] = mac; !cloned {
+				had = wanHW
+			}
+			h.mu.Unlock()
+			if had != mac {
+				h.did("%s is %v", device, dhcp.HWAddr(mac))
+			}
+			return had, h.find(device)
 		},
-		up: func(device string) error { return h.find(device) },
+		permanentMAC: func(string) ([6]byte, error) { return wanHW, nil },
+		up:           func(device string) error { return h.find(device) },
 		replug: func(device string) error {
 			h.did("%s is replugged", device)
 			return h.find(device)

@@ -50,7 +50,8 @@ type platform struct {
 	awaitPort     func(ctx context.Context, ifname string, was link.Presence) error
 	addVLAN       func(ifname string) error
 	mapPriority   func(ifname string, priority, tag int) error
-	cloneMAC      func(ifname string, mac [6]byte) error
+	cloneMAC      func(ifname string, mac [6]byte) (had [6]byte, err error)
+	permanentMAC  func(ifname string) ([6]byte, error)
 	up            func(ifname string) error
 	replug        func(bridge string) error
 	addAddr       func(ifname string, a netip.Prefix) error
@@ -78,6 +79,7 @@ var linux = platform{
 	addVLAN:       link.AddVLAN,
 	mapPriority:   link.MapPriority,
 	cloneMAC:      link.CloneMAC,
+	permanentMAC:  link.PermanentMAC,
 	up:            link.Up,
 	replug:        link.Replug,
 	addAddr:       link.AddAddr,

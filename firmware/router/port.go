@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"leasehold/firmware/config"
 	"leasehold/firmware/link"
 )
 
@@ -20,11 +21,53 @@ func (w *wan) prepare() error {
 		w.was = w.os.present(device)
 	}
 	if w.cfg.MAC != [6]byte{} {
-		if err := w.os.cloneMAC(device, w.cfg.MAC); err != nil {
+		if err := w.clone(); err != nil {
 			return err
 		}
 	}
 	return w.os.up(device)
+}
+
+// A disguise is a port that has another one's MAC address.
+type disguise struct {
+	device  string
+	own, as [6]byte // own zero: not known
+}
+
+// clone gives the port the MAC address that the provider knows, and remembers its
+// own: what it had, or, where a router that was killed has done the same, what its
+// driver has found in it.
+func (w *wan) clone() error {
+	d, device := w.disguise, w.cfg.Device
+	had, err := w.os.cloneMAC(device, w.cfg.MAC)
+	if err != nil {
+		return err
+	}
+	if d.device != device || had != d.as { // a modem that was plugged in again has its own
+		d.device, d.own = device, had
+	}
+	if d.as = w.cfg.MAC; d.own == d.as {
+		if d.own, err = w.os.permanentMAC(device); err != nil {
+			w.log.Warn("own MAC address not known", "device", device, "err", err)
+		}
+	}
+	return nil
+}
+
+// unmask gives a port its own MAC address back, unless it is to have another one's
+// next as well.
+func (r *router) unmask(next config.WAN) {
+	d := r.disguise
+	if next.Enabled && next.Device == d.device && next.MAC != [6]byte{} {
+		return
+	}
+	r.disguise = disguise{}
+	if d.own == [6]byte{} || d.own == d.as {
+		return
+	}
+	if _, err := r.os.cloneMAC(d.device, d.own); err != nil {
+		r.log.Error("MAC address not restored", "device", d.device, "err", err)
+	}
 }
 
 // prioritize has DHCP leave with the priority that the provider asks for, and

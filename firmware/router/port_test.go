@@ -3,6 +3,7 @@ package router
 import (
 	"errors"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -26,6 +27,42 @@ func TestPortIsPrepared(t *testing.T) {
 		}
 		if got := h.look(lanDev, "/tmp", "program"); !slices.Equal(got, want) {
 			t.Errorf("the router did\n\t%q\nwant\n\t%q", got, want)
+		}
+	})
+}
+
+// A cloned address goes with its option, or with the router, and with nothing
+// else; also that of a router that was killed, and after another one.
+func TestPortHasItsOwnMACAgain(t *testing.T) {
+	const first, second = "wan is 02:00:5e:00:01:09", "wan is 02:00:5e:00:01:0a"
+	own := "wan is " + wanHW.String()
+	macs := func(h *house) []string {
+		return slices.DeleteFunc(h.look(), func(s string) bool { return !strings.HasPrefix(s, "wan is 02:") })
+	}
+	live(t, func(h *house) {
+		h.cfg.WAN.MAC = [6]byte{2, 0, 0x5e, 0, 1, 9}
+		h.bound(time.Hour)
+		h.port(wanDev).broken <- syscall.ENETDOWN
+		time.Sleep(5 * time.Second)
+		h.configure(func(c *config.Config) { c.WAN.Hostname = "home" })
+		if got := macs(h); !slices.Equal(got, []string{first}) {
+			t.Errorf("with the option the router did %q; want %q once", got, first)
+		}
+		h.configure(func(c *config.Config) { c.WAN.MAC[5]++ })
+		h.configure(func(c *config.Config) { c.WAN.MAC = [6]byte{} })
+		if got, want := macs(h), []string{second, own}; !slices.Equal(got, want) {
+			t.Errorf("with another one and then none it did %q; want %q", got, want)
+		}
+		h.configure(func(c *config.Config) { c.WAN.MAC = [6]byte{2, 0, 0x5e, 0, 1, 9} })
+		h.powerOff()
+		if got, want := macs(h), []string{first, own}; !slices.Equal(got, want) {
+			t.Errorf("at the end it did %q; want %q", got, want)
+		}
+		h.macs[wanDev] = h.cfg.WAN.MAC
+		h.boot()
+		h.configure(func(c *config.Config) { c.WAN.Enabled = false })
+		if got, want := macs(h), []string{own}; !slices.Equal(got, want) {
+			t.Errorf("with what a killed router has left it did %q; want %q", got, want)
 		}
 	})
 }

@@ -157,6 +157,7 @@ type router struct {
 	verdicts  mailbox[verdict]     // of the WAN side
 	wan       *wan                 // nil: there is none
 	wanT, pg  *running
+	disguise  disguise // of the WAN port, which the WAN side changes while it runs
 }
 
 // A running task can be stopped and waited for.
@@ -203,7 +204,7 @@ func (r *router) startWAN(ctx context.Context) {
 		resolvers: r.resolvers.put, cfg: r.cfg.WAN,
 		beat: func() { r.pulse.Beat("wan") },
 		nets: newMailbox[[]config.LAN](), lans: r.cfg.Networks(), verdicts: r.verdicts.put,
-		script: r.startScript(r.cfg.WAN.Script),
+		script: r.startScript(r.cfg.WAN.Script), disguise: &r.disguise,
 	}
 	r.wan = w
 	r.wanT = r.launch(ctx, task{"wan", w.run, w.failed, w.pause})
@@ -284,6 +285,7 @@ func (r *router) use(ctx context.Context, written config.Config) {
 	r.startLANs(ctx, r.parts())
 	if !reflect.DeepEqual(cfg.WAN, old.WAN) {
 		r.stopWAN()
+		r.unmask(cfg.WAN)
 		r.startWAN(ctx)
 	}
 	if r.wan != nil && !slices.EqualFunc(cfg.Networks(), old.Networks(), sameToWAN) {
@@ -301,6 +303,7 @@ func (r *router) stop() {
 		n.stop()
 	}
 	r.stopWAN()
+	r.unmask(config.WAN{})
 	r.pg.stop()
 }
 

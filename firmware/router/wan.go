@@ -31,22 +31,24 @@ type wan struct {
 	// uplink the provider's.
 	resolvers func([]netip.Addr)
 
-	beat    func()
-	cfg     config.WAN
-	was     link.Presence // of the port when the loop began
-	machine *client.Machine
-	conn    conn
-	probed  chan probeResult
-	claimed chan claim // by others, of the address that the port has
-	guarded netip.Addr // who listens for that; unguard ends it
-	unguard context.CancelFunc
-	trouble string         // what could not be set up
-	refused []status.Event // the answers that were not used, each once, the latest last
-	lans    []config.LAN   // the networks that we serve
-	nets    mailbox[[]config.LAN]
-	held    bool   // the lease is not on the port: one of lans is in its way
-	clashed string // what was said of that last
-	script  *script
+	beat func()
+	cfg  config.WAN
+	was  link.Presence // of the port when the loop began
+	// disguise outlives the WAN side, so that the port can have its own again.
+	disguise *disguise
+	machine  *client.Machine
+	conn     conn
+	probed   chan probeResult
+	claimed  chan claim // by others, of the address that the port has
+	guarded  netip.Addr // who listens for that; unguard ends it
+	unguard  context.CancelFunc
+	trouble  string         // what could not be set up
+	refused  []status.Event // the answers that were not used, each once, the latest last
+	lans     []config.LAN   // the networks that we serve
+	nets     mailbox[[]config.LAN]
+	held     bool   // the lease is not on the port: one of lans is in its way
+	clashed  string // what was said of that last
+	script   *script
 	// configured is the address that the script was told of, idle that it was told
 	// of there being none; unanswered is how many messages were not answered in a
 	// row.
