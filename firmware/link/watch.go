@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// WatchUplink calls lost when an address or a route of an interface was removed or
-// replaced, by ourselves perhaps, until ctx ends. Whether that was one of ours
-// HasUplink tells.
+// WatchUplink calls lost once it listens, and whenever an address or a route of an
+// interface was removed or replaced, by ourselves perhaps, until ctx ends. Whether
+// that was one of ours HasUplink tells.
 func WatchUplink(ctx context.Context, ifname string, lost func()) error {
 	ifi, err := findInterface(ifname)
 	if err != nil {
@@ -29,6 +29,7 @@ func WatchUplink(ctx context.Context, ifname string, lost func()) error {
 			conn.Close()
 		}
 	}()
+	lost()
 	for {
 		messages, err := conn.Receive()
 		switch {
