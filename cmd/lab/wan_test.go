@@ -275,7 +275,8 @@ func TestOwnersAddressOnThePort(t *testing.T) {
 	t.Parallel()
 	s := newStreet(t, "")
 	s.provider("1h", "--dhcp-option=option:T1,12")
-	check(t, ip(s.router, "link set wan up", "addr add 192.168.100.2/24 dev wan", "route add 10.100.0.0/16 via 192.168.100.1 dev wan"))
+	check(t, ip(s.router, "link set wan up", "addr add 192.168.100.2/24 dev wan", "route add 10.100.0.0/16 via 192.168.100.1 dev wan",
+		"route add "+ispAddr+"/32 dev wan src 192.168.100.2"))
 	const own, route = "192.168.100.2/24", "10.100.0.0/16 via 192.168.100.1"
 	still := func(when string, addrs int) {
 		t.Helper()
@@ -298,6 +299,9 @@ func TestOwnersAddressOnThePort(t *testing.T) {
 	_, err = s.proc.end(syscall.SIGTERM)
 	check(t, err)
 	still("without the router", 1)
+	if bad := s.packets("dhcp && ip.src == 192.168.100.2"); len(bad) > 0 {
+		t.Errorf("these came from the owner's address:\n%s", strings.Join(bad, "\n"))
+	}
 }
 
 // TestPortThatOthersTouch: what another program takes from the port is back in a

@@ -14,9 +14,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"leasehold/dhcp"
 )
@@ -170,7 +173,7 @@ func parseDatagram(b []byte, hw dhcp.HWAddr) (dhcp.Datagram, error) {
 func (c *Conn) Send(d dhcp.Datagram) error {
 	payload := dhcp.Encode(d.Msg, d.Asked, d.Limit)
 	if d.HW == (dhcp.HWAddr{}) {
-		if _, err := c.udp.WriteToUDPAddrPort(payload, d.To); err != nil {
+		if _, _, err := c.udp.WriteMsgUDPAddrPort(payload, source(d.From.Addr()), d.To); err != nil {
 			return fmt.Errorf("send on %s: %w", c.ifi.Name, err)
 		}
 		return nil
@@ -187,6 +190,15 @@ func (c *Conn) Send(d dhcp.Datagram) error {
 		return fmt.Errorf("send on %s to %v: %w", c.ifi.Name, d.HW, err)
 	}
 	return nil
+}
+
+// source has the kernel send from an address of ours. Where the interface has
+// several it would choose by the route.
+func source(from netip.Addr) []byte {
+	if !from.Is4() || from.IsUnspecified() {
+		return nil
+	}
+	return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: from.As4()})
 }
 
 // Drops is how many messages the kernel threw away because we were too slow. It
