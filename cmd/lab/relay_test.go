@@ -124,10 +124,12 @@ func TestClientsBehindRelayAgents(t *testing.T) {
 			s.owns(s.proc)
 			check(t, ip(s.router, "route replace 10.9.0.0/24 via "+agentIP))
 			s.says(s.proc, 0, "msg=serving")
-			mark := ben.reports.mark()
-			check(t, ben.client.reboot(ben)) // through the agent, which is known from then on
-			if o := s.reports(ben, mark, "rebooted"); o.ip != had[ben] {
-				t.Errorf("ben had %s and has %s after a power cut", had[ben], o.ip)
+			for l, a := range had { // through their agent, which is known from then on
+				mark := l.reports.mark()
+				check(t, l.client.reboot(l))
+				if o := s.reports(l, mark, "rebooted", "bound"); o.ip != a {
+					t.Errorf("%s had %s and has %s after a power cut", l.name, a, o.ip)
+				}
 			}
 			renew()
 			mark, heard := cleo.reports.mark(), s.proc.mark()
