@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 
@@ -22,30 +23,73 @@ func (j *job) builtin() error {
 			return fmt.Errorf("-%s: the initramfs is in the kernel already; give it to mkfirmware initramfs, and build the kernel with that", flag.name)
 		}
 	}
-	u, data, rest, err := image.ParseUImage(j.kernel)
-	if err != nil {
-		return fmt.Errorf("-kernel: %w; want what OpenWrt calls the initramfs-kernel", err)
+	unwrap := unwrappers[j.board.Image.Wrap]
+	if unwrap == nil {
+		return fmt.Errorf("no way to read a kernel in %q", j.board.Image.Wrap)
 	}
-	i := j.board.Image
-	comp := map[string]uint8{"uimage-lzma": image.CompLZMA, "uimage-none": image.CompNone}[i.Wrap]
-	for _, c := range []struct {
-		ok   bool
-		what string
-	}{
-		{u.Arch == architectures[j.board.CPU.Arch].number, "is for another CPU"},
-		{u.OS == image.OSLinux && u.Type == image.TypeKernel, "is no Linux kernel"},
-		{u.Comp == comp, "is not packed as the boot loader wants it: " + i.Wrap},
-		{u.Load == i.Load && u.Entry == i.Entry, fmt.Sprintf("is for %#x, entry %#x; the board has %#x and %#x", u.Load, u.Entry, i.Load, i.Entry)},
-	} {
-		if !c.ok {
-			return fmt.Errorf("-kernel: the kernel %s", c.what)
-		}
+	data, rest, err := unwrap(j)
+	if err != nil {
+		return fmt.Errorf("-kernel: %w", err)
 	}
 	if err := j.checkRoot(data); err != nil {
 		return err
 	}
 	// What follows is metadata of who built it.
 	return j.finish(j.kernel[:len(j.kernel)-len(rest)])
+}
+
+// unwrappers take a kernel out of what the boot loader wants it in, as OpenWrt's
+// initramfs-kernel is, and return what follows as well.
+var unwrappers = map[string]func(*job) (kernel, rest []byte, err error){
+	"uimage-lzma": (*job).unwrapUImage,
+	"uimage-none": (*job).unwrapUImage,
+	"tplink":      (*job).unwrapTPLink,
+	"trx":         (*job).unwrapTRX,
+}
+
+var errInitramfsKernel = errors.New("want what OpenWrt calls the initramfs-kernel")
+
+func (j *job) unwrapUImage() (kernel, rest []byte, err error) {
+	u, kernel, rest, err := image.ParseUImage(j.kernel)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; %w", err, errInitramfsKernel)
+	}
+	wrap := j.board.Image.Wrap
+	comp := map[string]uint8{"uimage-lzma": image.CompLZMA, "uimage-none": image.CompNone}[wrap]
+	switch {
+	case u.Arch != architectures[j.board.CPU.Arch].number:
+		return nil, nil, errors.New("the kernel is for another CPU")
+	case u.OS != image.OSLinux || u.Type != image.TypeKernel:
+		return nil, nil, errors.New("the kernel is no Linux kernel")
+	case u.Comp != comp:
+		return nil, nil, fmt.Errorf("the kernel is not packed as the boot loader wants it: %s", wrap)
+	}
+	return kernel, rest, j.checkPlace(u.Load, u.Entry)
+}
+
+func (j *job) unwrapTPLink() (kernel, rest []byte, err error) {
+	t, kernel, rest, err := image.ParseTPLink(j.kernel)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; %w", err, errInitramfsKernel)
+	}
+	return kernel, rest, j.checkPlace(t.Load, t.Entry)
+}
+
+// unwrapTRX joins the parts: what unpacks the kernel may be one of them.
+func (j *job) unwrapTRX() (kernel, rest []byte, err error) {
+	t, rest, err := image.ParseTRX(j.kernel)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w; %w", err, errInitramfsKernel)
+	}
+	return bytes.Join(t.Parts, nil), rest, nil
+}
+
+// checkPlace sees to it that a kernel is loaded where the board has its memory.
+func (j *job) checkPlace(load, entry uint32) error {
+	if i := j.board.Image; load != i.Load || entry != i.Entry {
+		return fmt.Errorf("the kernel is for %#x, entry %#x; the board has %#x and %#x", load, entry, i.Load, i.Entry)
+	}
+	return nil
 }
 
 // checkRoot looks for our initramfs in the kernel. It may be packed so that it

@@ -317,6 +317,42 @@ func TestPackBuiltin(t *testing.T) {
 	}
 }
 
+// Boot loaders that want other headers get them.
+func TestPackBuiltinInOtherWraps(t *testing.T) {
+	kernel, err := image.OpenWrtLZMA.Compress(linux(50_000))
+	if err != nil {
+		t.Fatal(err)
+	}
+	trx, err := image.TRX{Parts: [][]byte{linux(3000), kernel.Data}}.Append(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tplink := func(load uint32) []byte {
+		return image.TPLink{Vendor: "TP-LINK", Load: load, Entry: 0x80000000}.Append(nil, kernel.Data)
+	}
+	for wrap, tc := range map[string]struct {
+		good, bad []byte
+		why       string
+	}{
+		"tplink": {tplink(0x80000000), tplink(0x80060000), "-kernel: the kernel is for 0x80060000, entry 0x80000000"},
+		"trx":    {trx, trx[:len(trx)-1], "-kernel: "},
+	} {
+		w := newWorkshop(t)
+		w.put(wrap, []byte(strings.Replace(string(config.NewBoard(wrap)), "wrap 'uimage-lzma'", "wrap '"+wrap+"'", 1)))
+		pack := "pack -board @" + wrap + " -kernel @kernel -o @image"
+		w.put("kernel", tc.good)
+		w.works(pack)
+		w.works("verify @image")
+		if b := w.get("image"); !bytes.HasPrefix(b, tc.good) {
+			t.Errorf("%s: the image does not begin with the kernel as it came", wrap)
+		}
+		w.put("kernel", tc.bad)
+		w.fails(pack, tc.why)
+		w.put("kernel", linux(5000))
+		w.fails(pack, "want what OpenWrt calls the initramfs-kernel")
+	}
+}
+
 // The kernel has our initramfs in it, or that of a neighbour.
 func TestPackLooksIntoTheKernel(t *testing.T) {
 	w := newWorkshop(t).outfit()

@@ -36,7 +36,8 @@ import (
 //
 //	config image
 //		option how 'builtin'              # fit-swap, fit, multi, files, qemu
-//		option wrap 'uimage-lzma'         # what the boot loader takes the kernel in
+//		option wrap 'uimage-lzma'         # what the boot loader takes the kernel in;
+//		                                  # uimage-none, tplink, trx, fit, zimage
 //		option volume 'kernel'            # the UBI volume for it
 //		option load '0x80000000'          # with entry, ramdisk_load, fdt_load
 //		option config 'config-1'          # of a FIT

@@ -125,7 +125,8 @@ func (r *boardReader) checkImage() {
 		{slices.ContainsFunc(i.Outputs, inBlocks) && f.Erase == 0, "out 'sysupgrade', 'factory-ubi' and 'safeloader' are for flash with erase blocks"},
 		{slices.ContainsFunc(i.Outputs, i.How.notFor), "how '" + string(i.How) + "' makes no such out"},
 		{slices.Contains(i.Outputs, "safeloader") && !r.safeLoaderFits(p), "out 'safeloader' needs a config safeloader with the partition 'firmware' where the image goes"},
-		{i.Load == 0 && slices.Contains([]How{Builtin, FIT, Multi}, i.How), "load is missing"},
+		{i.How == Builtin && !slices.Contains(builtinWraps, i.Wrap), "how 'builtin' needs a wrap of " + strings.Join(builtinWraps, ", ")},
+		{i.Load == 0 && i.Wrap != "trx" && slices.Contains([]How{Builtin, FIT, Multi}, i.How), "load is missing"},
 		{i.How == FIT && (i.RamdiskLoad == 0 || i.FDTLoad == 0 || i.Config == ""), "a FIT needs ramdisk_load, fdt_load and config"},
 		{i.How == Files && min(i.Load, i.RamdiskLoad, i.FDTLoad) == 0, "files need load, ramdisk_load and fdt_load"},
 	} {
@@ -134,6 +135,9 @@ func (r *boardReader) checkImage() {
 		}
 	}
 }
+
+// builtinWraps are those that a kernel can come in with the initramfs in it.
+var builtinWraps = []string{"uimage-lzma", "uimage-none", "tplink", "trx"}
 
 // inBlocks reports whether an output is padded to erase blocks.
 func inBlocks(out string) bool {

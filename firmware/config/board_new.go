@@ -55,7 +55,7 @@ config partition
 
 config image
 	option how 'builtin'             # fit-swap, fit, multi, files
-	option wrap 'uimage-lzma'
+	option wrap 'uimage-lzma'        # uimage-none, tplink, trx
 	option load '0x80000000'
 	option entry '0x80000000'
 	option limit '15808k'            # what fits, less the state

@@ -134,7 +134,7 @@ func (r *boardReader) readPartition(b *block) {
 func (r *boardReader) readImage(b *block) {
 	i := &r.Image
 	set(b, "how", &i.How, oneOf(Builtin, FITSwap, FIT, Multi, Files, Side))
-	set(b, "wrap", &i.Wrap, oneOf("uimage-lzma", "uimage-none", "fit", "zimage", "elf", "raw"))
+	set(b, "wrap", &i.Wrap, oneOf("uimage-lzma", "uimage-none", "tplink", "trx", "fit", "zimage", "elf", "raw"))
 	set(b, "volume", &i.Volume, printable)
 	set(b, "load", &i.Load, address)
 	set(b, "entry", &i.Entry, address)

@@ -128,7 +128,7 @@ func FuzzTRX(f *testing.F) {
 
 func FuzzTPLink(f *testing.F) {
 	seeds(f, "TP-Link v1")
-	f.Fuzz(func(t *testing.T, b []byte) { _, _, _ = ParseTPLink(b) })
+	f.Fuzz(func(t *testing.T, b []byte) { _, _, _, _ = ParseTPLink(b) })
 }
 
 func FuzzSafeLoader(f *testing.F) {

@@ -155,7 +155,7 @@ func TestTPLinkIsThatOfOpenWrt(t *testing.T) {
 	kernel, want := golden(t, "kernel.lzma"), golden(t, "tplink-combined.bin")
 	same(t, "TP-Link v1", x.Append(nil, kernel), want)
 	for _, name := range []string{"tplink-combined.bin", "tplink-full.bin"} {
-		got, k, err := ParseTPLink(golden(t, name))
+		got, k, _, err := ParseTPLink(golden(t, name))
 		got.Load, got.Entry = x.Load, x.Entry
 		if err != nil || got != x || !bytes.Equal(k, kernel) {
 			t.Errorf("ParseTPLink(%s) = %+v, %d octets, %v", name, got, len(k), err)

@@ -56,14 +56,14 @@ func (t TPLink) Append(b, kernel []byte) []byte {
 }
 
 // ParseTPLink reads a header, also of the form with a root and an MD5, which it
-// checks. It returns the kernel. The error is a Fault.
-func ParseTPLink(b []byte) (t TPLink, kernel []byte, err error) {
+// checks. It returns the kernel, and what follows that. The error is a Fault.
+func ParseTPLink(b []byte) (t TPLink, kernel, rest []byte, err error) {
 	l := alone("TP-Link v1", b)
 	t, kernel = l.tplink()
 	if err := l.damage(); err != nil {
-		return TPLink{}, nil, err
+		return TPLink{}, nil, nil, err
 	}
-	return t, kernel, nil
+	return t, kernel, b[tplinkHeader+len(kernel):], nil
 }
 
 func isTPLink(b []byte) bool {
