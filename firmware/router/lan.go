@@ -433,6 +433,9 @@ func (l *lan) settle(now time.Time, batch []question) (unprobed []question) {
 		}
 		l.chose(now, dec, q.Datagram)
 		again := diary.note(now, dec, q.Msg, func() string { return l.name(dec.Client, q.Datagram) })
+		if dec.Why == server.Released || dec.Why == server.DeclinedInUse {
+			l.store.takeBack(dec.Addr)
+		}
 		if dec.Lend != nil {
 			l.store.lend(now, *dec.Lend)
 			holding(l.subnets, dec.Lend.Addr).server.Lent(now, *dec.Lend)

@@ -250,6 +250,26 @@ func TestWhileTheFlashFailsLeasesAreLent(t *testing.T) {
 	})
 }
 
+// What its client has given back, or found in use, is lent to nobody when the ring
+// works again.
+func TestLoanThatWasGivenUpStaysSo(t *testing.T) {
+	live(t, func(h *house) {
+		h.boot()
+		h.flash.breakDown()
+		a, b, g, gone := addr("192.168.1.150"), addr("192.168.1.151"), h.guest(1), h.guest(2)
+		h.is("one guest", h.grants(g.reboot(a)), "ACK 10m0s")
+		h.is("another", h.grants(gone.reboot(b)), "ACK 10m0s")
+		h.hears(g.says(dhcpv4.MessageTypeDecline, dhcpv4.OptRequestedIPAddress(dhcp.IP(a)), dhcpv4.OptServerIdentifier(dhcp.IP(router1))))
+		h.hears(gone.release(b))
+		h.flash.mend()
+		h.awaits("the ring takes leases again")
+		if got := h.hearsSoon(g.discover()); len(got) != 1 || dhcp.Addr(got[0].Msg.YourIPAddr) == a {
+			t.Errorf("who found %v in use is answered %v; want an offer of another", a, got)
+		}
+		h.is("who wants what was given back", h.grants(h.guest(3).reboot(b)), "ACK 12h0m0s")
+	})
+}
+
 // What is lent is forgotten in a power cut. So the next boot asks on the wire
 // before it gives an address to somebody.
 func TestWhatWasLentBeforeAPowerCutIsNotGivenTwice(t *testing.T) {

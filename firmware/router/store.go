@@ -346,6 +346,13 @@ func (s *store) settle(b lease.Binding) {
 	s.repay(b)
 }
 
+// takeBack ends the loan of an address that its client has no use for any more.
+func (s *store) takeBack(a netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lent, a)
+}
+
 // repay ends the loans of an address and of a client that now has another one in
 // the same network.
 func (s *store) repay(b lease.Binding) {
