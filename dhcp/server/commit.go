@@ -3,6 +3,8 @@ package server
 import (
 	"net/netip"
 	"time"
+
+	"leasehold/dhcp"
 )
 
 // commit answers a DISCOVER with an ACK that has the Rapid Commit option in it,
@@ -32,7 +34,7 @@ func (s *Server) bootp(now time.Time, q query) Decision {
 		return Decision{Why: TakenByAnother, Addr: r}
 	case !ok:
 		return Decision{Why: PoolFull}
-	case s.memory != KeepsAll && s.Lends(a, q.id):
+	case s.memory != KeepsAll && !s.keepsForEver(a, q.id):
 		return Decision{Why: NotKept, Addr: a}
 	case s.unsure(now, a, q.id):
 		s.table.Hold(now, a, q.id, now.Add(holdTime))
@@ -44,4 +46,11 @@ func (s *Server) bootp(now time.Time, q query) Decision {
 	}
 	d.Reply.Msg.ClientIPAddr = q.Msg.ClientIPAddr
 	return d
+}
+
+// keepsForEver reports whether a is bound to the client without end as flash has
+// it, and flash is there.
+func (s *Server) keepsForEver(a netip.Addr, id dhcp.ID) bool {
+	held, _ := s.table.Holder(id)
+	return !s.Lends(a, id) && held.Term == dhcp.Infinite
 }

@@ -163,7 +163,7 @@ func (s *Server) settings(m *dhcpv4.DHCPv4, q query) {
 	c := s.choose(q)
 	asked := q.Msg.ParameterRequestList()
 	for _, o := range c.options {
-		if o.Sub == 0 && o.Value != nil && (o.Force || wanted(asked, o.Code)) {
+		if o.Sub == 0 && o.Value != nil && o.wanted(asked) {
 			m.Options[o.Code] = s.resolve(o, c)
 		}
 	}
@@ -182,7 +182,7 @@ func (s *Server) nested(m *dhcpv4.DHCPv4, q query, c choice) {
 	asked := q.Msg.ParameterRequestList()
 	var ends []uint8
 	for _, o := range c.options {
-		if o.Sub == 0 || o.Value == nil || !o.Force && !wanted(asked, o.Code) {
+		if o.Sub == 0 || o.Value == nil || !o.wanted(asked) {
 			continue
 		}
 		v := s.resolve(o, c)
@@ -211,15 +211,20 @@ func (s *Server) resolve(o Option, c choice) []byte {
 	return o.Value
 }
 
-// wanted tells whether a client that asks for these options is to be sent one.
-// "The DHCPv4 server MUST NOT include the IPv6-Only Preferred option" for who
-// does not ask for it: RFC 8925, section 3.3. That of old Windows is for those
-// that ask, too.
-func wanted(asked dhcpv4.OptionCodeList, code uint8) bool {
-	if len(asked) == 0 {
-		return code != optIPv6Only && code != optRoutesMS
+// wanted tells whether a client that asks for these options is to be sent this
+// one. "The DHCPv4 server MUST NOT include the IPv6-Only Preferred option" for
+// who does not ask for it, whatever the owner forces: RFC 8925, section 3.3. That
+// of old Windows is for those that ask, too.
+func (o Option) wanted(asked dhcpv4.OptionCodeList) bool {
+	switch {
+	case asks(asked, o.Code):
+		return true
+	case o.Code == optIPv6Only:
+		return false
+	case len(asked) == 0:
+		return o.Force || o.Code != optRoutesMS
 	}
-	return asks(asked, code) || code == optT1 || code == optT2
+	return o.Force || o.Code == optT1 || o.Code == optT2
 }
 
 func asks(asked dhcpv4.OptionCodeList, code uint8) bool {

@@ -120,10 +120,12 @@ func TestRFC3442_DefaultRouteIsAmongTheRoutes(t *testing.T) {
 // or DHCPACK message if the option was not present in the Parameter Request List
 // sent by the client." RFC 8925, section 3.3.
 func TestRFC8925_OnlyToWhoAsks(t *testing.T) {
-	h := newHouse(t, options(Option{Code: 108, Value: []byte{0, 0, 7, 8}}))
-	h.hears(discover(1, asksFor(1, 108))).has(108, 0, 0, 7, 8)
-	h.hears(discover(1, asksFor(1))).lacks(108)
-	h.hears(discover(1)).lacks(108)
+	for _, force := range []bool{false, true} {
+		h := newHouse(t, options(Option{Code: 108, Value: []byte{0, 0, 7, 8}, Force: force}))
+		h.hears(discover(1, asksFor(1, 108))).has(108, 0, 0, 7, 8)
+		h.hears(discover(1, asksFor(1))).lacks(108)
+		h.hears(discover(1)).lacks(108)
+	}
 }
 
 func TestConfiguredTimes(t *testing.T) {
@@ -488,6 +490,10 @@ func TestRFC1534_BOOTP(t *testing.T) {
 	h.Remember(KeepsKnown)
 	h.hears(bootp(2)).is(dhcpv4.MessageTypeNone, Bound, got.String())
 	h.hears(bootp(3)).silent(NotKept)
+	h.Remember(KeepsAll)
+	h.binds(4, "192.168.1.150")
+	h.Remember(KeepsKnown)
+	h.hears(bootp(4)).silent(NotKept) // flash has its lease of an hour
 	h.Remember(KeepsNothing)
 	h.hears(bootp(2)).silent(NotKept)
 

@@ -127,6 +127,16 @@ func TestUnprobedAddressIsGivenUnlessItIsSuspect(t *testing.T) {
 	h.hears(discover(2)).probes("192.168.1.150").answered(nobody).offers("192.168.1.150")
 }
 
+// Who has an address by what flash says does not lose it without a probe.
+func TestUnprobedAddressOfAnotherIsNotGiven(t *testing.T) {
+	h := newHouse(t, pool("192.168.1.150", "192.168.1.150"))
+	h.reboots(lease.Binding{Addr: ip("192.168.1.150"), ID: id(1), HW: hw(1), Term: time.Hour})
+	if a := h.hears(discover(9)).probes("192.168.1.150"); h.Unprobed(h.now, a.to, a.Probe) {
+		t.Error("it is to be handled all the same")
+	}
+	h.hears(discover(9)).probes("192.168.1.150").answered(nobody).offers("192.168.1.150")
+}
+
 // A declined address needs a clean probe even where new ones are not probed.
 func TestDeclinedAddressIsProbedWhateverIsConfigured(t *testing.T) {
 	h := newHouse(t, pool("192.168.1.150", "192.168.1.150"))

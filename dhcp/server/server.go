@@ -222,10 +222,10 @@ func (s *Server) Found(a netip.Addr, user dhcp.HWAddr) { s.table.Found(a, user) 
 
 // Unprobed says that an address that a Decision about d asked to probe cannot be
 // probed now. It reports whether d is to be handled all the same: if what is
-// given can be kept, and the address was not found in use before.
+// given can be kept, and the address is nobody's and was not found in use before.
 func (s *Server) Unprobed(now time.Time, d dhcp.Datagram, a netip.Addr) bool {
 	id := s.Identity(d.Msg)
-	if s.Lends(a, id) || s.table.Suspect(a) {
+	if s.Lends(a, id) || s.table.Suspect(a) || !s.table.Free(now, a, id) {
 		return false
 	}
 	s.table.Silent(a, id, now.Add(silence))
