@@ -155,7 +155,7 @@ func (a *answer) isWellFormed() {
 	}
 	want := a.h.cfg.Addr.Addr()
 	if a.h.cfg.Carrier.IsValid() {
-		want = a.h.cfg.Carrier
+		want = a.h.cfg.Carrier.Addr()
 	}
 	_, overridden := agentAddr(vouched(q), dhcpv4.ServerIdentifierOverrideSubOption)
 	if dhcp.Addr(m.ServerIdentifier()) != want && !overridden && !bootp || a.Reply.From != netip.AddrPortFrom(want, 67) {

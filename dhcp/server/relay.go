@@ -69,13 +69,16 @@ func oversized(m *dhcpv4.DHCPv4) bool {
 
 const mostEchoed = 1000 // octets; a frame holds 1500
 
-// self is our own address, as clients reach us.
-func (s *Server) self() netip.Addr {
+// here is our own address, and the network in which it is.
+func (s *Server) here() netip.Prefix {
 	if s.cfg.Carrier.IsValid() {
 		return s.cfg.Carrier
 	}
-	return s.cfg.Addr.Addr()
+	return s.cfg.Addr
 }
+
+// self is our own address, as clients reach us.
+func (s *Server) self() netip.Addr { return s.here().Addr() }
 
 // serverID is what we call ourselves to the client: the relay agent's address
 // where that one wants to hear renewals too (RFC 5107, section 4).

@@ -15,7 +15,7 @@ import (
 // behind returns a house whose clients are behind relay agents, in 10.9.0.0/24.
 func behind(t *testing.T) *house {
 	h := newHouse(t)
-	h.cfg.Addr, h.cfg.Carrier = netip.MustParsePrefix("10.9.0.0/24"), h.cfg.Addr.Addr()
+	h.cfg.Addr, h.cfg.Carrier = netip.MustParsePrefix("10.9.0.0/24"), h.cfg.Addr
 	h.cfg.First, h.cfg.Last = ip("10.9.0.100"), ip("10.9.0.199")
 	h.cfg.Routers, h.cfg.Hosts = nil, nil
 	h.Reconfigure(h.cfg)
@@ -51,6 +51,16 @@ func TestBehindTheRelay(t *testing.T) {
 	h.cfg.Routers = []netip.Addr{ip("10.9.0.254")}
 	h.Reconfigure(h.cfg)
 	h.hears(renewing(1, "10.9.0.146")).acks("10.9.0.146", Renewed).has(3, 10, 9, 0, 254)
+}
+
+// An agent may send what it forwards to all on the link where we are.
+func TestRelayAgentThatBroadcasts(t *testing.T) {
+	h := behind(t)
+	for addr, why := range map[string]Reason{"192.168.1.255": Offer, "255.255.255.255": Offer, "10.9.0.255": NotForUs, "192.168.1.2": NotForUs} {
+		if got := h.hears(discover(1, via("10.9.0.1"), to(addr))).Why; got != why {
+			t.Errorf("to %s: %v; want %v", addr, got, why)
+		}
+	}
 }
 
 // Section 2.2: the server echoes the entire contents of the option in all

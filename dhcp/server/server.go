@@ -71,7 +71,7 @@ const (
 type Config struct {
 	Tags          []string     // that every client has
 	Addr          netip.Prefix // the router's own address and its network; behind relay agents: the network
-	Carrier       netip.Addr   // behind relay agents: the router's own address; invalid: Addr's
+	Carrier       netip.Prefix // behind relay agents: the router's own address and network, where they are; else invalid
 	First, Last   netip.Addr   // the dynamic pool, inclusive
 	Term          time.Duration
 	Longest       time.Duration // of any grant for now, while what is handed out is about to change; zero: Term
@@ -302,7 +302,8 @@ func (s *Server) decide(now time.Time, q query) Decision {
 // mode hears what others say to each other. Who does not know whom a message
 // was for leaves a invalid.
 func (s *Server) addressed(a netip.Addr) bool {
-	return !a.IsValid() || a == s.self() || a == dhcp.Broadcast || a == dhcp.LastAddr(s.cfg.Addr)
+	here := s.here()
+	return !a.IsValid() || a == here.Addr() || a == dhcp.Broadcast || a == dhcp.LastAddr(here)
 }
 
 func (s *Server) discover(now time.Time, q query) Decision {

@@ -343,7 +343,6 @@ func (l *lan) serverConfig(n lanConfig) server.Config {
 	cfg := server.Config{
 		Tags:          append([]string{n.Name}, n.Tags...),
 		Addr:          n.Addr,
-		Carrier:       n.Carrier,
 		Term:          n.LeaseTime,
 		Routers:       n.Gateways,
 		DNS:           n.DNS,
@@ -356,6 +355,9 @@ func (l *lan) serverConfig(n lanConfig) server.Config {
 		Sequential:    n.Sequential,
 		RapidCommit:   n.Clients.RapidCommit,
 		BOOTP:         n.BOOTP,
+	}
+	if n.Carrier.IsValid() {
+		cfg.Carrier = netip.PrefixFrom(n.Carrier, l.cfg.Addr.Bits())
 	}
 	if !n.StaticOnly {
 		cfg.First, cfg.Last = n.First, n.Last
