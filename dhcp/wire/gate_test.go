@@ -94,10 +94,11 @@ func TestGateTellsWhoSpeaks(t *testing.T) {
 	for i := range 10_000 {
 		now = now.Add(time.Millisecond)
 		g.admit(now, origin{client(1), client(9)})
-		if ok, _ := g.admit(now, itself(1)); i%1000 == 0 && !ok {
-			t.Fatalf("message %d of the client itself is refused", i)
+		if i%1000 == 0 {
+			if ok, _ := g.admit(now, itself(1)); !ok {
+				t.Fatalf("message %d of the client itself is refused", i)
+			}
 		}
-		now = now.Add(time.Second)
 	}
 }
 

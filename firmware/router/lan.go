@@ -44,7 +44,7 @@ type lan struct {
 	queue    *queue
 	asking   map[netip.Addr]question // messages that wait for a probe of an address
 	asked    chan answer
-	unasked  uint64 // messages that found no room among them
+	unasked  uint64 // messages that were dropped for want of a probe
 	seeking  int    // probes for which no message waits
 	mended   int    // how often the ring was mended, as far as we have seen to it
 }
@@ -526,7 +526,7 @@ func (l *lan) unprobed(now time.Time, a netip.Addr, q question) bool {
 	}
 	if !s.server.Unprobed(now, q.Datagram, a) {
 		l.unasked++
-		s.diary.dropped(now, s.server.Identity(q.Msg), q.Msg, a, "the address could not be probed; too many were")
+		s.diary.dropped(now, s.server.Identity(q.Msg), q.Msg, a, "the address could not be probed")
 		return false
 	}
 	return !q.stale

@@ -202,13 +202,15 @@ func (l *lan) rogue(now time.Time, a netip.Addr, hw dhcp.HWAddr) {
 	l.alarm(now, subject, text)
 }
 
-// mostServers is how many other servers the page names.
+// mostServers is how many other servers of a network the page names.
 const mostServers = 4
 
-// others is how many other servers are on the page, besides that of the subject.
+// others is how many other servers of this network are on the page, besides that of
+// the subject.
 func (l *lan) others(now time.Time, subject string) (n int) {
 	for _, a := range l.board.read().Alarms {
-		if a.Holds(now) && strings.HasPrefix(a.Subject, "server ") && a.Subject != subject {
+		ours := strings.HasPrefix(a.Subject, "server ") && strings.HasSuffix(a.Subject, " on "+l.cfg.Name)
+		if ours && a.Holds(now) && a.Subject != subject {
 			n++
 		}
 	}

@@ -245,6 +245,15 @@ func TestServersThatAreMadeUp(t *testing.T) {
 			t.Errorf("%d alarms are on the log; want %d", n, len(got))
 		}
 	})
+	live(t, func(h *house) { // those of one network hide none on another
+		h.cfg.Others = []config.LAN{guestNet()}
+		h.boot()
+		for i := range 2 * mostServers {
+			h.port(guestDev).in <- answered(dhcpv4.MessageTypeOffer, fmt.Sprintf("10.0.0.%d", i+1), dhcp.HWAddr{2, 0, 0, 0, 0, byte(i)})
+		}
+		h.tell(answered(dhcpv4.MessageTypeOffer, "192.168.1.66", rogueHW))
+		h.pageHas("another DHCP server answers on lan: 192.168.1.66")
+	})
 	w, now := newWatch(), time.Unix(1000, 0)
 	for i := range 1000 {
 		w.sees(now.Add(time.Duration(i)*time.Second), dhcp.HWAddr{2, 0, 0, 0, byte(i >> 8), byte(i)}, "lan")
