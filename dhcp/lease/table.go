@@ -605,14 +605,17 @@ func (t *Table) Everywhere(user dhcp.HWAddr) bool { return t.users[user] >= max(
 
 func (t *Table) quarter() int { return max(1, t.pool.Size()/4) }
 
-// Yield puts a back into use for the one who was found using it: a client whose
-// lease we have forgotten.
-func (t *Table) Yield(a netip.Addr, user dhcp.HWAddr) {
-	if s := t.slots[a]; s != nil && s.State == Declined && user != (dhcp.HWAddr{}) && s.User == user {
-		t.unlist(s)
-		s.suspect = false
-		t.setFree(s, time.Time{})
+// Yield puts a back into use for the one who was found using it, and asks for it: a
+// client whose lease we have forgotten. It reports whether it is.
+func (t *Table) Yield(a netip.Addr, user dhcp.HWAddr) bool {
+	s := t.slots[a]
+	if s == nil || s.State != Declined || user == (dhcp.HWAddr{}) || s.User != user {
+		return false
 	}
+	t.unlist(s)
+	s.suspect = false
+	t.setFree(s, time.Time{})
+	return true
 }
 
 // quarantine takes a slot out of use. Nobody gets it before somebody has asked

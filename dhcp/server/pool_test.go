@@ -127,6 +127,29 @@ func TestUnprobedAddressIsGivenUnlessItIsSuspect(t *testing.T) {
 	h.hears(discover(2)).probes("192.168.1.150").answered(nobody).offers("192.168.1.150")
 }
 
+// Who uses an address may have it, but not by what it says of itself to others: a
+// machine that has it without us only wants to know something, or is ignored.
+func TestUserThatDoesNotAskForItsAddressKeepsItOutOfUse(t *testing.T) {
+	for name, d := range map[string]dhcp.Datagram{
+		"it informs itself":             inform(9, "192.168.1.150"),
+		"it takes it of another server": request(9, wants("192.168.1.150"), server("192.168.1.2")),
+		"it gives it back":              release(9, "192.168.1.150"),
+		"it is ignored":                 renewing(8, "192.168.1.150"),
+	} {
+		h := newHouse(t, hosts(Host{HW: []dhcp.HWAddr{hw(8)}, Ignore: true}))
+		h.binds(1, "192.168.1.150")
+		h.hears(decline(1, "192.168.1.150")).silent(DeclinedInUse)
+		user, _ := dhcp.ClientHW(d.Msg)
+		h.Found(ip("192.168.1.150"), user)
+		h.hears(d)
+		h.change(notAuthoritative)
+		h.hears(renewing(9, "192.168.1.150"))
+		if got := h.hears(discover(1)); got.Addr == ip("192.168.1.150") {
+			t.Errorf("%s, and client 1 is offered it once more", name)
+		}
+	}
+}
+
 // Who has an address by what flash says does not lose it without a probe.
 func TestUnprobedAddressOfAnotherIsNotGiven(t *testing.T) {
 	h := newHouse(t, pool("192.168.1.150", "192.168.1.150"))

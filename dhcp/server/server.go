@@ -233,14 +233,6 @@ func (s *Server) Unprobed(now time.Time, d dhcp.Datagram, a netip.Addr) bool {
 	return true
 }
 
-// yield lets who was found using an address have it, once it asks for it: it is
-// a client whose lease we have forgotten.
-func (s *Server) yield(q query) {
-	for _, a := range []netip.Addr{requested(q.Msg), dhcp.Addr(q.Msg.ClientIPAddr)} {
-		s.table.Yield(a, q.hw)
-	}
-}
-
 // Bound says that b is on flash: from now on the address is the client's.
 func (s *Server) Bound(now time.Time, b lease.Binding) { s.table.Bind(now, b) }
 
@@ -248,7 +240,6 @@ func (s *Server) Bound(now time.Time, b lease.Binding) { s.table.Bind(now, b) }
 func (s *Server) Handle(now time.Time, d dhcp.Datagram) Decision {
 	d.Msg = vouched(d.Msg)
 	q := s.classify(d)
-	s.yield(q)
 	dec := s.decide(now, q)
 	dec.Client = q.id
 	return dec
@@ -307,6 +298,7 @@ func (s *Server) addressed(a netip.Addr) bool {
 }
 
 func (s *Server) discover(now time.Time, q query) Decision {
+	s.table.Yield(requested(q.Msg), q.hw)
 	a, ok := s.pick(now, q)
 	if !ok {
 		return s.makeRoom(now, q)
@@ -416,29 +408,39 @@ func (s *Server) pick(now time.Time, q query) (netip.Addr, bool) {
 	return s.table.Pick(now, q.id, requested(q.Msg))
 }
 
-// request tells the four kinds of REQUEST apart by their fields (RFC 2131,
-// section 4.3.2, table 4), not by how they travelled.
-func (s *Server) request(now time.Time, q query) Decision {
-	want, ciaddr := requested(q.Msg), dhcp.Addr(q.Msg.ClientIPAddr)
-	chosen := dhcp.Addr(q.Msg.ServerIdentifier())
-	kind := Bound
-	switch {
+// wish is the address that a REQUEST is about, and which of the four kinds it is.
+// They are told apart by their fields (RFC 2131, section 4.3.2, table 4), not by how
+// they travelled.
+func (s *Server) wish(q query) (want netip.Addr, kind Reason) {
+	want, kind = requested(q.Msg), Renewed
+	switch chosen := dhcp.Addr(q.Msg.ServerIdentifier()); {
 	case !chosen.IsUnspecified() && !s.isOurs(q, chosen):
-		s.table.Unhold(now, q.id)
-		return Decision{Why: ChoseAnotherServer, Addr: want}
+		return want, ChoseAnotherServer
 	case !chosen.IsUnspecified():
+		kind = Bound
 	case !want.IsUnspecified():
 		kind = Rebooted
-	default:
-		kind = Renewed
 	}
 	if want.IsUnspecified() {
-		want = ciaddr
+		want = dhcp.Addr(q.Msg.ClientIPAddr)
 	}
-	if want.IsUnspecified() {
+	return want, kind
+}
+
+func (s *Server) request(now time.Time, q query) Decision {
+	want, kind := s.wish(q)
+	switch {
+	case kind == ChoseAnotherServer:
+		s.table.Unhold(now, q.id)
+		return Decision{Why: kind, Addr: want}
+	case want.IsUnspecified():
 		return Decision{Why: NoAddress}
 	}
-	switch why := s.refusal(now, q, want, kind); {
+	why := s.refusal(now, q, want, kind)
+	if why == TakenByAnother && s.table.Yield(want, q.hw) {
+		why = s.refusal(now, q, want, kind)
+	}
+	switch {
 	case why == 0 && kind != Renewed && s.unsure(now, want, q.id):
 		s.table.Hold(now, want, q.id, now.Add(holdTime))
 		return Decision{Probe: want, Why: Probing, Addr: want}
