@@ -63,7 +63,7 @@ type Slot struct {
 	granted  time.Time // the holder was told that the address is its own until then, or gave it back then
 	since    time.Time // when the holder was first heard
 	regular  bool      // the holder came back after a day, or after a reboot
-	suspect  bool      // was found in use, and nobody has asked since
+	suspect  bool      // was found in use, or taken from its holder, and nobody has asked since
 	silent   time.Time // until then nobody but the prober is taken to use the address, since nobody else answered for it
 	prober   dhcp.ID   // for whom it was asked
 	answered bool      // somebody answered for it when another wanted it
@@ -304,8 +304,9 @@ func (t *Table) Last(a netip.Addr) (Slot, bool) {
 }
 
 // Hold keeps a for the client until the given time, or longer where it is bound
-// to the client for longer. The caller has made sure that it is Free. Another
-// address that was held for the client is given back.
+// to the client for longer. The caller has made sure that it is Free, or that nobody
+// answers for it: see PickUnheard. Another address that was held for the client is
+// given back.
 func (t *Table) Hold(now time.Time, a netip.Addr, id dhcp.ID, until time.Time) {
 	t.Unhold(now, id)
 	s := t.slot(a)
@@ -314,6 +315,9 @@ func (t *Table) Hold(now time.Time, a netip.Addr, id dhcp.ID, until time.Time) {
 			t.setUntil(s, until)
 		}
 		return
+	}
+	if s.State == Bound && now.Before(s.Until) {
+		s.suspect = true // its holder, whom we have not heard, may still use it
 	}
 	t.unlist(s)
 	s.State, s.offered = Offered, id
@@ -461,7 +465,8 @@ func (t *Table) Silent(a netip.Addr, id dhcp.ID, until time.Time) {
 	s.silent, s.prober, s.suspect = until, id, false
 }
 
-// Suspect reports whether a was found in use, and nobody has asked since.
+// Suspect reports whether a was found in use, or taken from its holder, and nobody
+// has asked since.
 func (t *Table) Suspect(a netip.Addr) bool {
 	s := t.slots[a]
 	return s != nil && s.suspect

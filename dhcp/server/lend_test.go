@@ -551,6 +551,20 @@ func TestUserOfASeizedAddressMayHaveIt(t *testing.T) {
 	}
 }
 
+// Who has a lease by what flash says may only have slept through the probe. So
+// whoever comes after one that did not take the offer is not given it unprobed.
+func TestAddressThatGaveWayIsProbedForWhoeverComesNext(t *testing.T) {
+	for _, n := range []int{8, 9, 1} {
+		h := newHouse(t, pool("192.168.1.150", "192.168.1.150"))
+		h.reboots(lease.Binding{Addr: ip("192.168.1.150"), ID: id(1), HW: hw(1), Term: 12 * time.Hour})
+		h.hears(discover(9)).probes("192.168.1.150").answered(nobody).offers("192.168.1.150")
+		h.at(time.Hour).hears(discover(n)).probes("192.168.1.150").answered(nobody).offers("192.168.1.150")
+		h.hears(selecting(n, "192.168.1.150")).acks("192.168.1.150", Bound)
+		h.hears(release(n, "192.168.1.150"))
+		h.hears(discover(7)).offers("192.168.1.150")
+	}
+}
+
 // After a reboot all leases run once more, also those that were given back.
 func TestFullPoolGivesWayWhereNobodyAnswers(t *testing.T) {
 	h := newHouse(t)
