@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -82,7 +81,7 @@ func (l *laptop) openReports() error {
 	if err != nil {
 		return err
 	}
-	go l.reports.readFrom(io.Reader(f))
+	go l.reports.readFrom(f)
 	return nil
 }
 

@@ -17,7 +17,8 @@ type tool struct {
 }
 
 // labTools are for the lab, testTools for the tests besides, qemuTools for the
-// emulated boards, kernelTools for a kernel that is built, and benchTools for the measurement. The servers that leasehold is measured beside are peers.
+// emulated boards, kernelTools for a kernel that is built, and benchTools for the
+// measurement. The peers are what leasehold is tested with, and measured beside.
 var (
 	labTools = []tool{
 		{"ip", "", []string{"iproute2"}},

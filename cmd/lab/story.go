@@ -27,21 +27,6 @@ type story struct {
 	guest   *laptop
 }
 
-// end ends everybody who is still there.
-func (s *story) end() {
-	all := []*process{s.isp, s.box.proc}
-	for _, l := range append(s.laptops, s.guest) {
-		if l != nil {
-			all = append(all, l.proc)
-		}
-	}
-	for _, p := range all {
-		if p != nil {
-			p.end(syscall.SIGKILL)
-		}
-	}
-}
-
 // patience is how long the lab waits for anything.
 const patience = time.Minute
 

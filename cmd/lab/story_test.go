@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"runtime"
+	"syscall"
 	"testing"
 )
 
@@ -22,5 +23,20 @@ func TestStory(t *testing.T) {
 	}()
 	if err := s.tell(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// end ends everybody who is still there.
+func (s *story) end() {
+	all := []*process{s.isp, s.box.proc}
+	for _, l := range append(s.laptops, s.guest) {
+		if l != nil {
+			all = append(all, l.proc)
+		}
+	}
+	for _, p := range all {
+		if p != nil {
+			p.end(syscall.SIGKILL)
+		}
 	}
 }

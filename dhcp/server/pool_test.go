@@ -61,7 +61,6 @@ func TestAddressThatTheClientHasOrHadIsNotProbed(t *testing.T) {
 				t.Errorf("%s: %v of %v; want it probed %v", test.name, a.Why, a.Addr, test.asks)
 			}
 		}
-		h.at(time.Hour).change(func(c *Config) { c.Probe = false })
 	}
 }
 
