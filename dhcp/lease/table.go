@@ -66,6 +66,8 @@ type Slot struct {
 	suspect  bool      // was found in use, or taken from its holder, and nobody has asked since
 	silent   time.Time // until then nobody but the prober is taken to use the address, since nobody else answered for it
 	prober   dhcp.ID   // for whom it was asked
+	asker    dhcp.ID   // for whom PickUnheard chose it
+	asked    time.Time // until then it chooses others for others
 	answered bool      // somebody answered for it when another wanted it
 	recalled bool      // is in Table.recalled
 	record   dhcp.ID   // whose binding of the address is on flash: the last holder's still, while it is lent to another
@@ -419,20 +421,32 @@ func (t *Table) Recall(now time.Time, b Binding) {
 // holder we know from flash only. Its lease may be long over, or given back, for
 // neither is written down. The one recalled last goes first: who has been here
 // for years is more likely to come back than the stranger of yesterday. It is to
-// be probed before it is given to anyone.
-func (t *Table) PickUnheard(now time.Time) (netip.Addr, bool) {
-	for n := len(t.recalled) - 1; n >= 0; n-- {
+// be probed before it is given to anyone; meanwhile another client gets another one,
+// unless too many are waited for.
+func (t *Table) PickUnheard(now time.Time, id dhcp.ID) (a netip.Addr, ok bool) {
+	others := 0
+	for n := len(t.recalled) - 1; n >= 0 && others < mostAsked; n-- {
 		s := t.recalled[n]
 		switch gone := s.State != Bound || s.Heard || s.answered || !now.Before(s.Until) || !t.pool.Contains(s.Addr); {
 		case gone:
 			s.recalled = false
 			t.recalled = slices.Delete(t.recalled, n, n+1)
-		case !now.Before(s.promised):
+		case now.Before(s.promised):
+		case now.Before(s.asked) && s.asker != id:
+			others++
+			a, ok = s.Addr, true
+		default:
+			s.asker, s.asked = id, now.Add(askTime)
 			return s.Addr, true
 		}
 	}
-	return netip.Addr{}, false
+	return a, ok
 }
+
+const (
+	askTime   = 2 * time.Second // an ARP probe takes less
+	mostAsked = 8
+)
 
 // Answered notes that somebody is there where PickUnheard hoped for nobody.
 func (t *Table) Answered(a netip.Addr) { t.slot(a).answered = true }

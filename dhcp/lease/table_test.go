@@ -633,13 +633,35 @@ func TestOfTwoRecalledBindingsOfOneClientTheLaterWins(t *testing.T) {
 	c.free(0, "10.0.0.2", 2, false)
 }
 
+// While an address is probed for one client, others get others, as far as there are.
+func TestPickUnheardForSeveral(t *testing.T) {
+	c := newTable(t, pool("10.0.0.1", "10.0.0.99"))
+	for i := range 2 * mostAsked {
+		c.Recall(at(0), binding(fmt.Sprintf("10.0.0.%d", 1+i), i))
+	}
+	picked := map[netip.Addr]dhcp.ID{}
+	for n := range mostAsked {
+		a, ok := c.PickUnheard(at(0), id(100+n))
+		if again, _ := c.PickUnheard(at(time.Second), id(100+n)); !ok || picked[a] != "" || again != a {
+			t.Errorf("client %d gets %v, %v and then %v, when %v have been picked", n, a, ok, again, picked)
+		}
+		picked[a] = id(100 + n)
+	}
+	if a, ok := c.PickUnheard(at(time.Second), id(200)); !ok || picked[a] == "" {
+		t.Errorf("one more gets %v, %v; want to wait for one that is asked for", a, ok)
+	}
+	if a, ok := c.PickUnheard(at(time.Second+askTime), id(200)); !ok || a != ip("10.0.0.16") {
+		t.Errorf("later it gets %v, %v; want the one recalled last", a, ok)
+	}
+}
+
 // Whose binding is on its way to flash is passed over, not forgotten; who was heard
 // is forgotten; and who is recalled again is not there twice.
 func TestPickUnheard(t *testing.T) {
 	c := newTable(t, pool("10.0.0.1", "10.0.0.9"))
 	picks := func(now time.Duration, want string) {
 		t.Helper()
-		if a, ok := c.PickUnheard(at(now)); ok != (want != "") || ok && a != ip(want) {
+		if a, ok := c.PickUnheard(at(now), id(9)); ok != (want != "") || ok && a != ip(want) {
 			t.Errorf("PickUnheard = %v, %v; want %q", a, ok, want)
 		}
 	}

@@ -313,7 +313,7 @@ func (s *Server) discover(now time.Time, q query) Decision {
 // nobody answers for it: after a reboot every lease that we have ever given runs
 // once more, and the pool may be full of devices that will never return.
 func (s *Server) makeRoom(now time.Time, q query) Decision {
-	a, ok := s.table.PickUnheard(now)
+	a, ok := s.table.PickUnheard(now, q.id)
 	switch {
 	case !ok && s.table.Withholds(now, q.id):
 		return Decision{Why: KeptForRegulars}

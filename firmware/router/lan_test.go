@@ -321,6 +321,29 @@ func TestTheBorrowerFindsItsAddressAgain(t *testing.T) {
 	})
 }
 
+// After a reboot the pool is full of leases that may be long over. Several newcomers
+// at once have several addresses probed for them, not all of them the same.
+func TestNewcomersToAFullPoolAreProbedForAtOnce(t *testing.T) {
+	live(t, func(h *house) {
+		h.cfg.LAN.First, h.cfg.LAN.Last = addr("192.168.1.100"), addr("192.168.1.109")
+		for i := range 10 {
+			h.put(record(t, addr(fmt.Sprintf("192.168.1.%d", 100+i)), h.guest(i)))
+		}
+		h.boot()
+		var ds []dhcp.Datagram
+		for i := range askAtOnce {
+			ds = append(ds, h.guest(100+i).discover())
+		}
+		offered := map[netip.Addr]bool{}
+		for _, d := range h.hearsSoon(ds...) {
+			offered[dhcp.Addr(d.Msg.YourIPAddr)] = true
+		}
+		if len(offered) != askAtOnce {
+			t.Errorf("%d addresses are offered; want %d", len(offered), askAtOnce)
+		}
+	})
+}
+
 // Nobody has asked for the address, and somebody uses it all the same.
 func TestSquatterIsProbedAndShown(t *testing.T) {
 	live(t, func(h *house) {
