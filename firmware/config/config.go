@@ -41,7 +41,8 @@
 //		option macaddr '02:00:5e:00:01:09' # instead of the port's own
 //		option skpriority '6'             # of DHCP messages: 0 to 7, on a VLAN in its tag too
 //		option script '/etc/wan.script'   # called as udhcpc's is, with bound, renew, nak,
-//		                                  # deconfig or leasefail, beside what we set up
+//		                                  # deconfig or leasefail, and as zcip's with config
+//		                                  # of a link-local address; beside what we set up
 //
 //	config device                             # of the WAN port
 //		option name 'wan'
