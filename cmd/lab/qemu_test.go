@@ -38,8 +38,7 @@ func newBooted(t *testing.T, board, ram, kind, init string) *booted {
 	if os.Getenv(qemuEnv) == "" {
 		t.Skipf("%s is not set", qemuEnv)
 	}
-	s := newStreet(t, "")
-	image := filepath.Join(s.dir, "image")
+	image := filepath.Join(t.TempDir(), "image")
 	cmd := exec.Command("build/mkfirmware", "pack", "-board", board, "-kind", kind, "-init", init, "-o", image)
 	cmd.Dir = "../.."
 	out, err := cmd.CombinedOutput()
@@ -49,6 +48,7 @@ func newBooted(t *testing.T, board, ram, kind, init string) *booted {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	s := newStreet(t, "")
 	m, err := newMachine(s.network, board, image)
 	check(t, err)
 	m.ram = ram
