@@ -396,7 +396,7 @@ func (l *lan) handle(now time.Time, batch []dhcp.Datagram) {
 func (l *lan) answer(now time.Time, batch []question) {
 	for len(batch) > 0 {
 		first, rest := l.once(batch)
-		batch = append(l.settle(now, first), rest...)
+		batch = append(l.carryOut(now, first), rest...)
 	}
 }
 
@@ -418,9 +418,9 @@ func (l *lan) once(batch []question) (first, rest []question) {
 	return first, rest
 }
 
-// settle carries out what is decided on messages, each of another client. It
+// carryOut does what is decided on messages, each of another client. It
 // returns those that go on without the probe that they were to wait for.
-func (l *lan) settle(now time.Time, batch []question) (unprobed []question) {
+func (l *lan) carryOut(now time.Time, batch []question) (unprobed []question) {
 	for i, dec := range l.decide(now, batch) {
 		q := batch[i]
 		diary := l.about(q.Datagram).diary
