@@ -418,34 +418,17 @@ func (l *lan) once(batch []question) (first, rest []question) {
 	return first, rest
 }
 
-// carryOut does what is decided on messages, each of another client. It
-// returns those that go on without the probe that they were to wait for.
+// carryOut does what is decided on messages, each of another client. It returns
+// those that go on without the probe that they were to wait for.
 func (l *lan) carryOut(now time.Time, batch []question) (unprobed []question) {
 	for i, dec := range l.decide(now, batch) {
 		q := batch[i]
-		diary := l.about(q.Datagram).diary
-		switch {
-		case dec.Probe.IsValid() && q.tries < mostTries:
-			q.tries++
-			if !l.ask(dec.Probe, q) && l.unprobed(now, dec.Probe, q) {
-				unprobed = append(unprobed, q)
-			}
-		case dec.Probe.IsValid():
-			diary.dropped(now, dec.Client, q.Msg, dec.Probe, "probe: every address that was tried is in use")
+		if dec.Probe.IsValid() && l.await(now, dec, &q) {
+			unprobed = append(unprobed, q)
 		}
 		l.chose(now, dec, q.Datagram)
-		again := diary.note(now, dec, q.Msg, func() string { return l.name(dec.Client, q.Datagram) })
-		if dec.Why == server.Released || dec.Why == server.DeclinedInUse {
-			l.store.takeBack(dec.Addr)
-		}
-		if dec.Lend != nil {
-			l.store.lend(now, *dec.Lend)
-			holding(l.subnets, dec.Lend.Addr).server.Lent(now, *dec.Lend)
-		}
-		if dec.Bind != nil {
-			l.store.settle(*dec.Bind)
-			holding(l.subnets, dec.Bind.Addr).server.Bound(now, *dec.Bind)
-		}
+		again := l.about(q.Datagram).diary.note(now, dec, q.Msg, func() string { return l.name(dec.Client, q.Datagram) })
+		l.remember(now, dec)
 		if dec.Reply != nil {
 			if err := l.conn.Send(*dec.Reply); err != nil {
 				l.say(slog.LevelError, "answer not sent", dec, q.Datagram, "err", err)
@@ -463,6 +446,31 @@ func (l *lan) carryOut(now time.Time, batch []question) (unprobed []question) {
 		}
 	}
 	return unprobed
+}
+
+// await has a message wait for a probe, and reports whether it goes on without.
+func (l *lan) await(now time.Time, dec server.Decision, q *question) (unprobed bool) {
+	if q.tries >= mostTries {
+		l.about(q.Datagram).diary.dropped(now, dec.Client, q.Msg, dec.Probe, "probe: every address that was tried is in use")
+		return false
+	}
+	q.tries++
+	return !l.ask(dec.Probe, *q) && l.unprobed(now, dec.Probe, *q)
+}
+
+// remember notes what a decision means to the leases; what has to be on flash is.
+func (l *lan) remember(now time.Time, dec server.Decision) {
+	if dec.Why == server.Released || dec.Why == server.DeclinedInUse {
+		l.store.takeBack(dec.Addr)
+	}
+	if dec.Lend != nil {
+		l.store.lend(now, *dec.Lend)
+		holding(l.subnets, dec.Lend.Addr).server.Lent(now, *dec.Lend)
+	}
+	if dec.Bind != nil {
+		l.store.settle(*dec.Bind)
+		holding(l.subnets, dec.Bind.Addr).server.Bound(now, *dec.Bind)
+	}
 }
 
 // decide returns a decision on every message; what is to be bound is on flash
