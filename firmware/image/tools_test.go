@@ -2,6 +2,7 @@ package image
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -219,5 +220,24 @@ func TestUbinizeAgrees(t *testing.T) {
 				t.Error(faults)
 			}
 		})
+	}
+}
+
+func TestBombIsNotOpened(t *testing.T) {
+	zeros := file(t, "zeros", make([]byte, maxUnpacked+1))
+	lz := []byte(runs(t, tool(t, "xz", "xz-utils"), "-1", "--format=lzma", "-kc", zeros))
+	binary.LittleEndian.PutUint64(lz[5:], maxUnpacked+1) // boot loaders want to know
+	for kind, b := range map[string][]byte{
+		"LZMA": lz,
+		"xz":   []byte(runs(t, tool(t, "xz", "xz-utils"), "-1", "-kc", zeros)),
+		"gzip": []byte(runs(t, tool(t, "gzip", "gzip"), "-1c", zeros)),
+	} {
+		l := Inspect(b)
+		if l.Kind != kind || l.Unpacked != -1 || l.Fact("not opened") == "" || len(l.AllFaults()) > 0 {
+			t.Errorf("Inspect(%s of 64 MiB and an octet) = %v", kind, l)
+		}
+		if w := Weigh(l, Limits{Unpacked: 1 << 20}); len(w.Over) != 1 {
+			t.Errorf("%s of 64 MiB and an octet is over %q", kind, w.Over)
+		}
 	}
 }
