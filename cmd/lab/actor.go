@@ -88,6 +88,7 @@ func (j *journal) await(ctx context.Context, mark int, pattern string) ([]string
 type process struct {
 	*journal
 	cmd   *exec.Cmd
+	began time.Time     // just before it was started
 	done  chan struct{} // closed when it has ended and all that it said was read
 	ended time.Time     // valid once done is closed
 }
@@ -113,13 +114,14 @@ func startReading(ns string, stdin *os.File, hear func(string), args ...string) 
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = w, w
+	began := time.Now()
 	err = cmd.Start()
 	w.Close()
 	if err != nil {
 		r.Close()
 		return nil, fmt.Errorf("start %s: %w", args[0], err)
 	}
-	p := &process{journal: newJournal(hear), cmd: cmd, done: make(chan struct{})}
+	p := &process{journal: newJournal(hear), cmd: cmd, began: began, done: make(chan struct{})}
 	read := make(chan struct{})
 	go func() {
 		p.readFrom(r)

@@ -100,11 +100,10 @@ func (s server) measure(l *load, store string) error {
 	if _, err := p.end(syscall.SIGKILL); err != nil {
 		return err
 	}
-	began := time.Now()
 	if p, err = s.up(l, home, 2<<24); err != nil {
 		return err
 	}
-	first := time.Since(began)
+	first := time.Since(p.began)
 	p.end(syscall.SIGKILL)
 	if p, err = s.up(l, plan{pool: widePool, term: time.Hour, store: store + ".wide"}, 3<<24); err != nil {
 		return err

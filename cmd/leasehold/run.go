@@ -41,7 +41,7 @@ func serve(ctx context.Context, path string, verbose bool, hup <-chan os.Signal,
 		Load:      func() (config.Config, []config.Problem) { return load(path) },
 		Reload:    reload,
 		Pulse:     pulse,
-		LastWords: boot.LastWords,
+		LastWords: boot.LastWords(),
 	})
 	log.Info("leasehold ends")
 	return err

@@ -66,10 +66,11 @@ func alike(a, b []byte) bool {
 	return bytes.Equal(bytes.Map(wordsOnly, a), bytes.Map(wordsOnly, b))
 }
 
-// LastWords returns what the router said before its last crash; "": nothing is
-// known of one.
-func LastWords(at config.Ring) string { return linux.lastWords(at) }
+// LastWords returns what the router said before its last crash, or a kernel that
+// took it down, as far as memory has kept it; "": it may stand in the ring.
+func LastWords() string { return linux.pstoreWords() }
 
+// lastWords looks into the ring too.
 func (s system) lastWords(at config.Ring) string {
 	if words := s.pstoreWords(); words != "" {
 		return words

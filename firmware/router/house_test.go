@@ -119,7 +119,7 @@ func (h *house) boot() {
 				return h.cfg, h.problems
 			},
 			Reload:    reload,
-			LastWords: func(config.Ring) string { return h.words },
+			LastWords: h.words,
 		}, h.platform())
 	}()
 	synctest.Wait()

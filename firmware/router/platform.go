@@ -94,17 +94,31 @@ var linux = platform{
 	writeResolver: link.WriteResolver,
 }
 
-// openFlash opens the flash under the ring. A file is looked at before it is made
-// longer, so that a wrong path harms nobody's file.
+// openFlash opens the flash under the ring. What that would change, a file that is
+// to be made longer or an MTD that is to be unlocked, is looked at before, so that
+// a wrong path harms nobody.
 func openFlash(p flash.Place, size int64) (device, error) {
-	if dev, err := flash.OpenReadOnly(p); err == nil {
-		_, err = ring.Open(dev)
-		dev.Close()
-		if errors.Is(err, ring.ErrForeign) {
+	if !isLong(p.Path, size) {
+		if err := isRing(p); errors.Is(err, ring.ErrForeign) {
 			return nil, notARing(p, err)
 		}
 	}
 	return flash.Open(p, size)
+}
+
+func isLong(path string, size int64) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode().IsRegular() && info.Size() >= size
+}
+
+func isRing(p flash.Place) error {
+	dev, err := flash.OpenReadOnly(p)
+	if err != nil {
+		return err
+	}
+	defer dev.Close()
+	_, err = ring.Open(dev)
+	return err
 }
 
 // listenPage listens also where the LAN's address is not yet set, or not any

@@ -8,6 +8,7 @@
 package router
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -31,9 +32,9 @@ type Options struct {
 	Load func() (config.Config, []config.Problem)
 	// Reload asks for the configuration to be read again.
 	Reload <-chan struct{}
-	// LastWords returns why the router ended before the last reboot, which may
-	// stand in its ring; "" or nil: nothing is known.
-	LastWords func(config.Ring) string
+	// LastWords is why the router ended before the last reboot; "": that stands in
+	// the ring, or nowhere.
+	LastWords string
 	// Pulse is told that the loops live; nil: nobody wants to know.
 	Pulse Pulse
 }
@@ -62,17 +63,13 @@ func run(ctx context.Context, opt Options, os platform) error {
 		opt.Pulse = unfelt{}
 	}
 	cfg, problems := opt.Load()
-	words := ""
-	if opt.LastWords != nil {
-		words = opt.LastWords(cfg.Ring)
-	}
 	s := openStore(time.Now(), os, cfg)
 	defer s.close()
 	tellRing(opt.Log, s)
 	r := &router{
 		log:   opt.Log,
 		os:    os,
-		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), LastWords: words, Ring: s.health(time.Now())}),
+		board: newBoard(status.Report{Version: opt.Version, Started: time.Now(), LastWords: cmp.Or(opt.LastWords, s.words()), Ring: s.health(time.Now())}),
 		store: s,
 		watch: newWatch(),
 		pulse: opt.Pulse,

@@ -128,8 +128,7 @@ func TestProblemsAreOnThePage(t *testing.T) {
 func TestLastWordsAreOnThePage(t *testing.T) {
 	for ran, left := range map[time.Duration]bool{wordsFor - time.Second: true, wordsFor + time.Second: false} {
 		live(t, func(h *house) {
-			h.words = "panic: boom"
-			h.put(ringEntry(wordsKey, h.words))
+			h.put(ringEntry(wordsKey, "panic: boom"))
 			h.boot()
 			time.Sleep(ran)
 			h.pageHas("Its last words:</b>\n<pre>panic: boom</pre>")
@@ -143,6 +142,16 @@ func TestLastWordsAreOnThePage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What memory has kept is of the last crash; what stands in the ring may be older.
+func TestLastWordsThatMemoryKept(t *testing.T) {
+	live(t, func(h *house) {
+		h.put(ringEntry(wordsKey, "panic: boom"))
+		h.words = "Kernel panic - not syncing: bang"
+		h.boot()
+		h.pageHas("<pre>" + h.words + "</pre>")
+	})
 }
 
 func TestEventsOnThePageAreTheLatest(t *testing.T) {

@@ -448,6 +448,17 @@ func (s *store) putWAN(now time.Time, l client.Last) error {
 	return s.write(now, e)
 }
 
+// words are the last ones of an earlier router, if it left any in the ring.
+func (s *store) words() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ring == nil {
+		return ""
+	}
+	words, _ := s.ring.Get(wordsKey)
+	return string(words)
+}
+
 // forgetWords removes the last words of an earlier router, if it left any.
 func (s *store) forgetWords(now time.Time) error {
 	s.mu.Lock()
