@@ -155,16 +155,11 @@ type Carrier struct {
 // at every change, until ctx ends or the interface is gone. A cable that is out for
 // less than a second may be in again when the first word of it comes: Lost tells.
 func WatchCarrier(ctx context.Context, ifname string, changed func(Carrier)) error {
-	conn, err := rtnetlink.Dial(&netlink.Config{Groups: unix.RTMGRP_LINK})
+	conn, end, err := listen(ctx, unix.RTMGRP_LINK)
 	if err != nil {
-		return fmt.Errorf("netlink: %w", err)
+		return err
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer func() {
-		if stop() {
-			conn.Close()
-		}
-	}()
+	defer end()
 	was, changes, err := carrier(ifname)
 	if err != nil {
 		return err
@@ -173,7 +168,7 @@ func WatchCarrier(ctx context.Context, ifname string, changed func(Carrier)) err
 	// What the kernel sends only says that something is new, and may be late or
 	// lost (ENOBUFS); what is true it is asked for.
 	for {
-		_, _, err := conn.Receive()
+		_, err := conn.Receive()
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -193,6 +188,21 @@ func WatchCarrier(ctx context.Context, ifname string, changed func(Carrier)) err
 			was = now
 		}
 	}
+}
+
+// listen subscribes to what the kernel tells groups of listeners. The subscription
+// ends with ctx, or by end.
+func listen(ctx context.Context, groups uint32) (conn *netlink.Conn, end func(), err error) {
+	conn, err = netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: groups})
+	if err != nil {
+		return nil, nil, fmt.Errorf("netlink: %w", err)
+	}
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	return conn, func() {
+		if stop() {
+			conn.Close()
+		}
+	}, nil
 }
 
 // carrier asks whether a cable is in, and how often that changed. It is in by

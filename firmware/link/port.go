@@ -50,22 +50,17 @@ func AwaitPort(ctx context.Context, ifname string, was Presence) error {
 // awaitLinks waits until ready says so, which it asks at every change of a link,
 // or until ctx ends.
 func awaitLinks(ctx context.Context, ready func() bool) error {
-	conn, err := rtnetlink.Dial(&netlink.Config{Groups: unix.RTMGRP_LINK})
+	conn, end, err := listen(ctx, unix.RTMGRP_LINK)
 	if err != nil {
-		return fmt.Errorf("netlink: %w", err)
+		return err
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer func() {
-		if stop() {
-			conn.Close()
-		}
-	}()
+	defer end()
 	for {
 		// After the subscription, so that none comes unseen in between.
 		if ready() || ctx.Err() != nil {
 			return nil
 		}
-		_, _, err := conn.Receive()
+		_, err := conn.Receive()
 		if err != nil && ctx.Err() == nil && !errors.Is(err, unix.ENOBUFS) {
 			return fmt.Errorf("netlink: %w", err)
 		}

@@ -19,16 +19,11 @@ func WatchUplink(ctx context.Context, ifname string, lost func()) error {
 	if err != nil {
 		return err
 	}
-	conn, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV4_ROUTE})
+	conn, end, err := listen(ctx, unix.RTMGRP_IPV4_IFADDR|unix.RTMGRP_IPV4_ROUTE)
 	if err != nil {
-		return fmt.Errorf("netlink: %w", err)
+		return err
 	}
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer func() {
-		if stop() {
-			conn.Close()
-		}
-	}()
+	defer end()
 	lost()
 	for {
 		messages, err := conn.Receive()
